@@ -1,0 +1,1 @@
+"""beamcap: image captioning by the million."""

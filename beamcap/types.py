@@ -1,0 +1,65 @@
+"""The values that travel: an image to caption, its caption, or why it has none."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class ImageInput(NamedTuple):
+    """One image to caption."""
+
+    key: str
+    """Identifies the image in the output; unique within a run if results are joined on it."""
+    uri: str
+    """Where the image came from; the path or URL, or any name the caller gave."""
+    data: bytes
+    """The encoded image (JPEG, PNG, WebP, ...)."""
+    metadata: dict[str, str] = {}  # noqa: RUF012 - a NamedTuple's default; nothing mutates it
+    """Carried through to the result."""
+
+
+class Candidate(NamedTuple):
+    """One of the num_return_sequences captions of an image."""
+
+    caption: str
+    score: float
+    """Beam search: sum of log-probabilities / (generated tokens)**length_penalty, as the reference
+    scores it. Greedy: the same formula over log-softmax of the raw logits."""
+    token_ids: list[int]
+    """Generated ids with the EOS that ended them, without start token, prompt or padding."""
+    finish_reason: str
+    """"eos" or "length"."""
+
+
+class Caption(NamedTuple):
+    """The caption of one image: the best candidate, and all of them."""
+
+    key: str
+    uri: str
+    caption: str
+    score: float
+    token_ids: list[int]
+    finish_reason: str
+    candidates: list[Candidate]
+    """num_return_sequences of them, best first; the first is the caption itself."""
+    model_id: str
+    """Name and fingerprint of the model that wrote it."""
+    width: int
+    """Pixels of the decoded image, after EXIF orientation."""
+    height: int
+    metadata: dict[str, str] = {}  # noqa: RUF012 - a NamedTuple's default; nothing mutates it
+
+
+class CaptionError(NamedTuple):
+    """Why an image has no caption. A value, never raised: its batch goes on without it."""
+
+    key: str
+    uri: str
+    stage: str
+    """Where it failed: "read", "decode", "preprocess", "encode" or "search"."""
+    reason: str
+    """A short machine-readable word, stable across versions, e.g. "truncated", "too_many_pixels"."""
+    message: str
+    """What was wrong, for a person."""
+    attempts: int = 1
+    metadata: dict[str, str] = {}  # noqa: RUF012 - a NamedTuple's default; nothing mutates it
