@@ -81,7 +81,7 @@ EarlyStopping early_stopping_from_python(const py::object& value) {
 
 void register_options(py::module_& module) {
   const Options defaults;
-  py::class_<Options>(module, "SearchOptions",
+  py::class_<Options>(module, "Options",
                       "The resolved options of one search; names and meaning are those of transformers' "
                       "GenerationConfig. max_length and min_length count the prompt. Checked when a search starts.")
       .def(py::init([](std::int64_t num_beams, std::int64_t num_return_sequences, std::int64_t max_length,
