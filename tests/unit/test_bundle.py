@@ -1,4 +1,4 @@
-"""Bundle.find: whole bundles are found, broken ones are refused with a message that names the file."""
+"""Bundle.find: whole bundles are found; broken ones are refused, naming the file."""
 
 from __future__ import annotations
 
