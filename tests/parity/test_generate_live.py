@@ -1,0 +1,56 @@
+"""The product's captions against transformers' generate() on freshly drawn models.
+
+Runs where torch and transformers are installed. Another seed draws other models and configurations:
+
+    BEAMCAP_PARITY_SEED=7 pytest tests/parity
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+pytest.importorskip("onnx")
+
+from export_reference import export, forms  # noqa: E402
+from product import assert_agrees, load  # noqa: E402
+from reference_models import DECODERS, ENCODERS, build  # noqa: E402
+from reference_search import Liveliness, answer_many  # noqa: E402
+
+SEED = int(os.environ.get("BEAMCAP_PARITY_SEED", "0"))
+MODELS = 10
+CASES_PER_MODEL = 52
+
+
+@pytest.fixture(autouse=True)
+def _quiet_and_single_threaded() -> None:
+    transformers.logging.set_verbosity_error()
+    torch.set_num_threads(1)  # more only get in each other's way in a model this small
+
+
+def test_captions_are_those_of_generate(tmp_path: Path) -> None:
+    rng = random.Random(SEED)
+    liveliness = Liveliness()
+    for index in range(MODELS):
+        # Every decoder in turn, each with several encoders and widths of the vocabulary.
+        decoder = list(DECODERS)[index % len(DECODERS)]
+        reference = build(
+            rng.choice(list(ENCODERS)),
+            decoder,
+            rng.getrandbits(32),
+            vocab_size=rng.randint(48, 200),
+        )
+        cases = answer_many(reference, rng, CASES_PER_MODEL, liveliness)
+        for form in forms(reference.model):
+            folder = tmp_path / f"{index}-{decoder}-{form}"
+            export(reference.model, folder, form)
+            model = load(folder)
+            for case in cases:
+                assert_agrees(model, case)
+    print(f"seed {SEED}: {liveliness}")
+    liveliness.check()
