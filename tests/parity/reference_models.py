@@ -51,7 +51,7 @@ def build(encoder: str, decoder: str, seed: int, vocab_size: int = 64) -> Refere
     model = VisionEncoderDecoderModel(config).eval()
     _draw_weights(model, np.random.default_rng(seed))
     start = 1
-    # BART-like configs bring a forced EOS of their own; every token here is chosen below.
+    # In place of what comes with the classes, such as BART's forced EOS.
     model.generation_config = GenerationConfig(decoder_start_token_id=start, pad_token_id=0)
     eos = _emitted_now_and_then(model, vocab_size)
     if decoder == "gpt2":
@@ -91,6 +91,8 @@ def _gpt2(vocab_size: int) -> PretrainedConfig:
         n_layer=DECODER_LAYERS,
         n_head=2,
         n_positions=POSITIONS,
+        bos_token_id=None,  # the class's own defaults lie outside this vocabulary
+        eos_token_id=None,
     )
 
 
