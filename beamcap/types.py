@@ -58,7 +58,7 @@ class CaptionError(NamedTuple):
     stage: str
     """Where it failed: "read", "decode", "preprocess", "encode" or "search"."""
     reason: str
-    """A short machine-readable word, stable across versions, e.g. "truncated", "too_many_pixels"."""
+    """A short machine-readable word, stable across versions, e.g. "truncated"."""
     message: str
     """What was wrong, for a person."""
     attempts: int = 1

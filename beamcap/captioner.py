@@ -1,0 +1,347 @@
+"""The library without Beam: load a model, caption images."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from . import _core
+from .bundle import Bundle
+from .cpu import available_cores
+from .decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS, DecodeLimits
+from .images import ImageLike, as_input, caption_error, load_pixels
+from .options import GenerationOptions
+from .ort_library import load_onnxruntime
+from .preprocess import Preprocessor
+from .types import Candidate, Caption, CaptionError, ImageInput
+
+_PROVIDERS = ("cpu",)
+_BATCH_SIZE = 8
+
+
+class Timings(NamedTuple):
+    """Where the time of some images went. Preparing runs in several threads: its times add up."""
+
+    decode_ms: float
+    preprocess_ms: float
+    encode_ms: float
+    search_ms: float
+    tokens: int
+    """Tokens of the captions returned."""
+
+
+class CaptionBatch(NamedTuple):
+    """The results of some images in their order, and the time they took."""
+
+    results: list[Caption | CaptionError]
+    timings: Timings
+
+
+class _Prepared(NamedTuple):
+    """An image ready for the encoder."""
+
+    index: int
+    source: ImageInput
+    pixel_values: NDArray[np.float32]
+    width: int
+    height: int
+    decode_ms: float
+    preprocess_ms: float
+
+
+class _Clock:
+    """Adds up milliseconds and tokens over one call of caption_batch, in its thread."""
+
+    def __init__(self) -> None:
+        self._sums = [0.0] * 4
+        self._tokens = 0
+
+    def add(
+        self,
+        *,
+        decode_ms: float = 0,
+        preprocess_ms: float = 0,
+        encode_ms: float = 0,
+        search_ms: float = 0,
+        tokens: int = 0,
+    ) -> None:
+        given = (decode_ms, preprocess_ms, encode_ms, search_ms)
+        self._sums = [total + part for total, part in zip(self._sums, given, strict=True)]
+        self._tokens += tokens
+
+    def timings(self) -> Timings:
+        return Timings(*self._sums, tokens=self._tokens)
+
+
+class Captioner:
+    """Captions images with one model. Safe to use from several threads at once.
+
+    Make one with `Captioner.load`.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int | None,
+        batch_size: int,
+        limits: DecodeLimits,
+    ) -> None:
+        self.bundle = bundle
+        self.model_id = bundle.model_id
+        self._threads = available_cores() if threads is None else threads
+        self._batch_size = batch_size
+        self._limits = limits
+        self._preprocessor = _naming(bundle, Preprocessor.load, bundle.preprocessor_config)
+        self._tokenizer = _naming(bundle, Tokenizer.from_file, str(bundle.tokenizer))
+        load_onnxruntime()
+        self._model = _naming(
+            bundle,
+            _core.Model,
+            str(bundle.encoder),
+            str(bundle.decoder),
+            None if bundle.decoder_with_past is None else str(bundle.decoder_with_past),
+            intra_op_threads=self._threads,
+        )
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="beamcap-prepare")
+        self.check_options(None)
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path = "beamcap-small",
+        *,
+        providers: Sequence[str] = _PROVIDERS,
+        threads: int | None = None,
+        batch_size: int = _BATCH_SIZE,
+        max_image_pixels: int = DEFAULT_MAX_IMAGE_PIXELS,
+        max_image_bytes: int = DEFAULT_MAX_IMAGE_BYTES,
+    ) -> Captioner:
+        """Loads a model.
+
+        Args:
+            model: an embedded model's name, or the folder of a bundle.
+            providers: where the model runs; only ("cpu",) so far.
+            threads: cores to use; by default those that the affinity and the cgroup allow.
+            batch_size: images that go through the model together. No caption depends on it.
+            max_image_pixels: a larger image is a CaptionError; read from its header, before any
+                pixel is allocated.
+            max_image_bytes: a larger encoded image is a CaptionError.
+
+        Raises:
+            ValueError: the model cannot be found, is incomplete or does not fit together; the
+                message says what was found and what was expected.
+        """
+        if tuple(providers) != _PROVIDERS:
+            raise ValueError(f"providers={tuple(providers)!r} is not allowed: only {_PROVIDERS!r}")
+        _check_positive("threads", threads)
+        _check_positive("batch_size", batch_size)
+        _check_positive("max_image_pixels", max_image_pixels)
+        _check_positive("max_image_bytes", max_image_bytes)
+        limits = DecodeLimits(max_image_pixels=max_image_pixels, max_image_bytes=max_image_bytes)
+        return cls(Bundle.find(model), threads=threads, batch_size=batch_size, limits=limits)
+
+    def caption(
+        self, images: Iterable[ImageLike], options: GenerationOptions | None = None
+    ) -> list[Caption | CaptionError]:
+        """Captions images; one result an image, in their order.
+
+        An image that cannot be read or decoded gives a CaptionError in its place and leaves the
+        others as they would be without it.
+
+        Args:
+            images: paths, encoded bytes, PIL images, uint8 RGB arrays [H, W, 3] or ImageInputs.
+            options: generation options; unset ones take the model's defaults.
+
+        Raises:
+            ValueError: the options contradict each other or the model.
+            TypeError: an element that is no image at all.
+        """
+        return self.caption_batch(images, options).results
+
+    def caption_batch(
+        self, images: Iterable[ImageLike], options: GenerationOptions | None = None
+    ) -> CaptionBatch:
+        """As `caption`, with the time that each stage took."""
+        search_options = self._search_options(options)
+        clock = _Clock()
+        results: dict[int, Caption | CaptionError] = {}
+        batch: list[_Prepared] = []
+        for index, prepared in enumerate(self._prepare_all(images)):
+            if isinstance(prepared, CaptionError):
+                results[index] = prepared
+                continue
+            clock.add(decode_ms=prepared.decode_ms, preprocess_ms=prepared.preprocess_ms)
+            batch.append(prepared)
+            if len(batch) == self._batch_size:
+                results.update(self._caption_prepared(batch, search_options, clock))
+                batch = []
+        if batch:
+            results.update(self._caption_prepared(batch, search_options, clock))
+        return CaptionBatch([results[index] for index in range(len(results))], clock.timings())
+
+    def check_options(self, options: GenerationOptions | None) -> None:
+        """Raises ValueError where the options contradict each other or the model."""
+        self._search_options(options)
+
+    def describe(self) -> dict[str, Any]:
+        """What `python -m beamcap inspect` prints: graphs, preprocessing, generation defaults."""
+        bundle = self.bundle
+        return {
+            "model": self.model_id,
+            "path": str(bundle.path),
+            "graphs": self._model.describe(),
+            "preprocessing": self._preprocessor.describe(),
+            "tokens": {
+                "vocabulary": self._tokenizer.get_vocab_size(),
+                "start": bundle.start_token_id,
+                "eos": list(bundle.eos_token_ids),
+                "pad": bundle.pad_token_id,
+            },
+            "generation": bundle.defaults.search_arguments(len(self._prompt)),
+        }
+
+    @property
+    def _prompt(self) -> list[int]:
+        return [self.bundle.start_token_id]
+
+    def _search_options(self, options: GenerationOptions | None) -> _core.Options:
+        merged = (options or GenerationOptions()).over(self.bundle.defaults)
+        self._warn_of_banned_eos(merged)
+        return _core.Options(
+            **merged.search_arguments(len(self._prompt)),
+            eos_token_ids=list(self.bundle.eos_token_ids),
+        )
+
+    def _warn_of_banned_eos(self, options: GenerationOptions) -> None:
+        """ViT-GPT2 and its like start with the EOS: processors that look back then see it."""
+        if self.bundle.start_token_id not in self.bundle.eos_token_ids:
+            return
+        if (options.repetition_penalty or 1.0) != 1.0:
+            effect = f"repetition_penalty={options.repetition_penalty} acts on EOS from step 1"
+        elif options.no_repeat_ngram_size == 1:
+            effect = "no_repeat_ngram_size=1 bans EOS for ever"
+        else:
+            return
+        message = (
+            f"{self.bundle.name}: the start token is also an EOS, so {effect}, as in generate()"
+        )
+        warnings.warn(message, UserWarning, stacklevel=4)
+
+    def _prepare_all(self, images: Iterable[ImageLike]) -> Iterator[_Prepared | CaptionError]:
+        """Reads, decodes and preprocesses in the pool, in order, a batch ahead of the model."""
+        ahead: deque[Future[_Prepared | CaptionError]] = deque()
+        for index, image in enumerate(images):
+            source = as_input(index, image)
+            ahead.append(self._pool.submit(self._prepare, index, source, image))
+            if len(ahead) > self._batch_size:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+    def _prepare(
+        self, index: int, source: ImageInput, image: ImageLike
+    ) -> _Prepared | CaptionError:
+        started = time.perf_counter()
+        pixels = load_pixels(source, image, self._limits)
+        if isinstance(pixels, CaptionError):
+            return pixels
+        decoded = time.perf_counter()
+        out = np.empty((3, self._preprocessor.height, self._preprocessor.width), np.float32)
+        try:
+            self._preprocessor.into(pixels, out)
+        except ValueError as error:
+            return caption_error(source, "preprocess", "unusable_pixels", str(error))
+        return _Prepared(
+            index=index,
+            # The encoded bytes have done their work: what waits for its batch need not hold them.
+            source=source._replace(data=b""),
+            pixel_values=out,
+            width=pixels.shape[1],
+            height=pixels.shape[0],
+            decode_ms=1e3 * (decoded - started),
+            preprocess_ms=1e3 * (time.perf_counter() - decoded),
+        )
+
+    def _caption_prepared(
+        self, batch: list[_Prepared], options: _core.Options, clock: _Clock
+    ) -> dict[int, Caption | CaptionError]:
+        pixel_values = np.stack([prepared.pixel_values for prepared in batch])
+        try:
+            generated = self._model.generate(pixel_values, self._prompt, options)
+        except (RuntimeError, MemoryError) as error:
+            return self._after_failure(batch, options, clock, error)
+        clock.add(encode_ms=generated.encode_ms, search_ms=generated.search_ms)
+        return {
+            prepared.index: self._result(prepared, result, clock)
+            for prepared, result in zip(batch, generated.results, strict=True)
+        }
+
+    def _after_failure(
+        self, batch: list[_Prepared], options: _core.Options, clock: _Clock, error: Exception
+    ) -> dict[int, Caption | CaptionError]:
+        """Halves a batch that failed (it may not fit in memory); a single image has its error."""
+        if len(batch) == 1:
+            message = f"{self.model_id}: {error}"
+            failure = caption_error(batch[0].source, "encode", "model_failed", message)
+            return {batch[0].index: failure}
+        half = len(batch) // 2
+        return {
+            **self._caption_prepared(batch[:half], options, clock),
+            **self._caption_prepared(batch[half:], options, clock),
+        }
+
+    def _result(
+        self, prepared: _Prepared, result: _core.ImageResult, clock: _Clock
+    ) -> Caption | CaptionError:
+        source = prepared.source
+        if result.error:
+            message = f"{self.model_id}: {result.error}"
+            return caption_error(source, "search", "bad_logits", message)
+        candidates = [self._candidate(hypothesis) for hypothesis in result.hypotheses]
+        clock.add(tokens=sum(len(candidate.token_ids) for candidate in candidates))
+        best = candidates[0]
+        return Caption(
+            key=source.key,
+            uri=source.uri,
+            caption=best.caption,
+            score=best.score,
+            token_ids=best.token_ids,
+            finish_reason=best.finish_reason,
+            candidates=candidates,
+            model_id=self.model_id,
+            width=prepared.width,
+            height=prepared.height,
+            metadata=source.metadata,
+        )
+
+    def _candidate(self, hypothesis: _core.Hypothesis) -> Candidate:
+        tokens = list(hypothesis.tokens)
+        return Candidate(
+            caption=self._tokenizer.decode(tokens, skip_special_tokens=True).strip(),
+            score=hypothesis.score,
+            token_ids=tokens,
+            finish_reason=hypothesis.finish_reason,
+        )
+
+
+def _naming(bundle: Bundle, load: Any, *args: Any, **kwargs: Any) -> Any:
+    """Loads a part of a bundle; whatever is wrong with it names the bundle."""
+    try:
+        return load(*args, **kwargs)
+    except Exception as error:  # tokenizers raises plain Exception
+        raise ValueError(f"model {bundle.path}: {error}") from error
+
+
+def _check_positive(name: str, value: int | None) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{name}={value!r} is not allowed: it must be an integer >= 1")

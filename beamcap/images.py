@@ -1,0 +1,69 @@
+"""Whatever a caller has for an image -> its RGB pixels, or why there are none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .decode import DecodeError, DecodeLimits, decode, pil_to_rgb
+from .types import CaptionError, ImageInput
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+ImageLike = Union["str | os.PathLike[str] | bytes | NDArray[np.uint8] | ImageInput", "Image"]
+"""A path, encoded bytes, a uint8 RGB array [H, W, 3], a PIL image, or an ImageInput."""
+
+
+def as_input(index: int, image: ImageLike) -> ImageInput:
+    """Key and uri of an image: its path; the index where it has none.
+
+    Raises:
+        TypeError: it is nothing that could be an image.
+    """
+    if isinstance(image, ImageInput):
+        return image
+    if isinstance(image, (str, os.PathLike)):
+        path = os.fspath(image)
+        return ImageInput(key=path, uri=path, data=b"")
+    if isinstance(image, (bytes, np.ndarray)) or hasattr(image, "convert"):
+        return ImageInput(key=str(index), uri="", data=image if isinstance(image, bytes) else b"")
+    raise TypeError(
+        f"images[{index}] is {type(image).__name__}: expected a path, bytes, a PIL image, a uint8 "
+        "array [H, W, 3] or an ImageInput"
+    )
+
+
+def load_pixels(
+    source: ImageInput, image: ImageLike, limits: DecodeLimits
+) -> NDArray[np.uint8] | CaptionError:
+    """The pixels [H, W, 3] of an image that `as_input` named `source`."""
+    if isinstance(image, np.ndarray):
+        return image
+    try:
+        if isinstance(image, ImageInput):
+            return decode(image.data, limits)
+        if isinstance(image, bytes):
+            return decode(image, limits)
+        if isinstance(image, (str, os.PathLike)):
+            return decode(_read(Path(image), limits), limits)
+        return pil_to_rgb(image)
+    except DecodeError as error:
+        return caption_error(source, "decode", error.reason, error.message)
+    except OSError as error:
+        return caption_error(source, "read", "unreadable", str(error))
+
+
+def caption_error(source: ImageInput, stage: str, reason: str, message: str) -> CaptionError:
+    """The error of an image, with all that identifies it."""
+    return CaptionError(source.key, source.uri, stage, reason, message, metadata=source.metadata)
+
+
+def _read(path: Path, limits: DecodeLimits) -> bytes:
+    # One byte more than allowed tells decode() that the file is too large, without reading it all.
+    with path.open("rb") as stream:
+        return stream.read(limits.max_image_bytes + 1)
