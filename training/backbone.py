@@ -41,7 +41,9 @@ class ClippedConv(nn.Conv2d):
     At stride 2 on an even side, SAME pads one row below and one column to the right only.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, groups: int, clip: bool):
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int, groups: int, clip: bool
+    ):
         even = stride == 1 and kernel == 3
         super().__init__(inputs, outputs, kernel, stride, 1 if even else 0, groups=groups)
         self.spec = ConvSpec(stride, groups, clip)

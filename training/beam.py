@@ -90,14 +90,13 @@ def log_softmax(x: np.ndarray) -> np.ndarray:
     return x - np.log(np.exp(x).sum(-1, keepdims=True))
 
 
-def search(bundle: Bundle, hidden: np.ndarray, beams: int, **changes) -> list[list[int]]:
+def search(bundle: Bundle, hidden: np.ndarray, beams: int, **changes: float) -> list[list[int]]:
     """Hidden states [N, 50, D] -> the ids of the best caption of each photo, without specials."""
     config = bundle.generation | changes
     end, longest = config["eos_token_id"], config["max_length"]
     photos = len(hidden)
     found = [
-        Hypotheses(beams, config["length_penalty"], config["early_stopping"])
-        for _ in range(photos)
+        Hypotheses(beams, config["length_penalty"], config["early_stopping"]) for _ in range(photos)
     ]
     steps = Steps(bundle, np.repeat(hidden, beams, 0))
     ids = np.full((photos * beams, 1), config["decoder_start_token_id"], np.int64)
@@ -136,7 +135,7 @@ def search(bundle: Bundle, hidden: np.ndarray, beams: int, **changes) -> list[li
 
 
 def caption_photos(
-    bundle: Bundle, pixels: np.ndarray, beams: int | None = None, batch: int = 50, **changes
+    bundle: Bundle, pixels: np.ndarray, beams: int | None = None, batch: int = 50, **changes: float
 ) -> list[str]:
     """uint8 [N, 224, 224, 3] -> captions; `changes` override the generation config."""
     beams = beams or bundle.generation["num_beams"]

@@ -1,4 +1,4 @@
-"""CIDEr-D (Vedantam et al. 2015) as a reward: per caption, over words and the end of the caption."""
+"""CIDEr-D (Vedantam et al. 2015) as a reward per caption, over words and the end of it."""
 
 from __future__ import annotations
 

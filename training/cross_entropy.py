@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +22,9 @@ from training.text import PAD
 
 @dataclass(frozen=True)
 class CrossEntropySettings:
-    epochs: int = 14
+    epochs: int = 12
     frozen_epochs: int = 2  # the backbone does not learn during these
-    whole_epochs: int = 4  # from here on its stem and first two blocks keep still: they cost most
+    whole_epochs: int = 3  # from here on its stem and first two blocks keep still: they cost most
     batch: int = 24  # photos, each with all its captions
     rate: float = 7e-4
     backbone_rate: float = 0.1  # times `rate`
@@ -40,7 +41,7 @@ class CrossEntropySettings:
 class Average:
     """Exponential moving average of a model's weights."""
 
-    def __init__(self, model: nn.Module, decay: float):
+    def __init__(self, model: Captioner, decay: float):
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay, self.steps = decay, 0
 
@@ -93,7 +94,9 @@ def encode(model: Captioner, x: Tensor, epoch: int, s: CrossEntropySettings) -> 
     return model.encoder.tokens(features, scores)
 
 
-def set_rates(optimizer: torch.optim.Optimizer, step: int, total: int, warmup: int, rate: float):
+def set_rates(
+    optimizer: torch.optim.Optimizer, step: int, total: int, warmup: int, rate: float
+) -> None:
     """Linear warm-up, then half a cosine to zero."""
     progress = max(0.0, (step - warmup) / (total - warmup))
     now = rate * min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * progress))
@@ -107,11 +110,11 @@ def train_cross_entropy(
     ids: np.ndarray,
     settings: CrossEntropySettings,
     checkpoint: Path,
-    monitor,
-) -> nn.Module:
+    monitor: Callable[[Captioner, str], float],
+) -> Captioner:
     """Trains `model` in place and returns the averaged one; goes on from `checkpoint` if there.
 
-    `monitor(model, epoch, line)` is called with the averaged model after each epoch.
+    `monitor(model, line)` is called with the averaged model after each epoch.
     """
     s = settings
     average = Average(model, s.average)
@@ -137,7 +140,9 @@ def train_cross_entropy(
             x = augment(to_tensor(photos.pixels[batch.numpy()]), flippable[batch], rng)
             with autocast():
                 tokens = encode(model, x, epoch, s)
-                loss = caption_loss(model, tokens, torch.from_numpy(ids[batch.numpy()]), s.smoothing)
+                loss = caption_loss(
+                    model, tokens, torch.from_numpy(ids[batch.numpy()]), s.smoothing
+                )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), s.clip)
@@ -145,8 +150,12 @@ def train_cross_entropy(
             average.update(model)
             total += loss.item()
             if step % 50 == 0:
-                print(f"  step {step} loss {loss.item():.3f} {time.time() - start:.0f}s", flush=True)
+                print(
+                    f"  step {step} loss {loss.item():.3f} {time.time() - start:.0f}s", flush=True
+                )
         state = {"model": model.state_dict(), "average": average.model.state_dict()}
         torch.save(state | {"optimizer": optimizer.state_dict(), "epoch": epoch + 1}, checkpoint)
-        monitor(average.model, f"xe {epoch + 1} loss {total / steps:.3f} {time.time() - start:.0f}s")
+        monitor(
+            average.model, f"xe {epoch + 1} loss {total / steps:.3f} {time.time() - start:.0f}s"
+        )
     return average.model

@@ -63,12 +63,14 @@ class Graph:
         self.outputs.append(helper.make_tensor_value_info(name, FLOAT, shape))
         return name
 
-    def op(self, kind: str, *inputs: str, to: str = "", **attributes) -> str:
+    def op(self, kind: str, *inputs: str, to: str = "", **attributes: object) -> str:
         name = to or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
         return name
 
-    def split(self, value: str, sizes: list[int], axis: int, to: list[str] | None = None):
+    def split(
+        self, value: str, sizes: list[int], axis: int, to: list[str] | None = None
+    ) -> list[str]:
         """Pieces of `value` along `axis`, named `to`."""
         names = to or [f"split_{len(self.nodes)}_{i}" for i in range(len(sizes))]
         inputs = [value, self.ints(sizes)]
@@ -119,7 +121,9 @@ class Graph:
 
     # Layers
 
-    def linear(self, x: str, name: str, weight: Tensor, bias: Tensor | None, scale: float = 1) -> str:
+    def linear(
+        self, x: str, name: str, weight: Tensor, bias: Tensor | None, scale: float = 1
+    ) -> str:
         """x [..., in] -> [..., out] with a torch weight [out, in]."""
         x = self.op("MatMul", x, self.weight(name + ".weight", array(weight).T * scale))
         if bias is None:
@@ -213,7 +217,9 @@ def encoder_graph(encoder: Encoder, sizes: Sizes, half: bool = True) -> Graph:
         y = g.norm(x, name + ".norm2", layer.norm2)
         x = g.op("Add", x, g.feed_forward(y, name + ".mlp", layer.mlp))
     x = g.norm(x, "final", encoder.final)
-    g.op("Identity", x, to=g.output("last_hidden_state", ["batch_size", sizes.grid + 1, sizes.width]))
+    g.op(
+        "Identity", x, to=g.output("last_hidden_state", ["batch_size", sizes.grid + 1, sizes.width])
+    )
     return g
 
 
@@ -268,12 +274,15 @@ class DecoderGraph(Graph):
         self.op("MatMul", x, self.op("Transpose", embedding, perm=[1, 0]), to="logits")
 
     def _declare_pasts(self) -> tuple[list[list[str]], list[list[str]]]:
-        pasts: list[list[str]] = []
-        memories: list[list[str]] = []
-        for i in range(len(self.decoder.layers)):
+        """Names of the cached keys and values, per layer; empty lists in the first graph."""
+        layers = len(self.decoder.layers)
+        if not self.past:
+            return [[] for _ in range(layers)], [[] for _ in range(layers)]
+        pasts, memories = [], []
+        for i in range(layers):
             prefix = "past_key_values"
-            pasts.append(self._cache(prefix, i, "decoder", "past_sequence_length") if self.past else [])
-            memories.append(self._cache(prefix, i, "encoder", self.sizes.grid + 1) if self.past else [])
+            pasts.append(self._cache(prefix, i, "decoder", "past_sequence_length"))
+            memories.append(self._cache(prefix, i, "encoder", self.sizes.grid + 1))
         return pasts, memories
 
     def _range(self, ids: str, pasts: list[list[str]]) -> tuple[str, str]:
@@ -308,7 +317,9 @@ class DecoderGraph(Graph):
         y = self.norm(x, name + ".norm2", layer.norm2)
         if not memory:
             memory = self._memory(photo, i, layer.cross)
-        q = self.linear(y, name + ".cross.q", layer.cross.q.weight, layer.cross.q.bias, self.size**-0.5)
+        q = self.linear(
+            y, name + ".cross.q", layer.cross.q.weight, layer.cross.q.bias, self.size**-0.5
+        )
         q = self.to_heads(q, self.sizes.heads, self.size)
         x = self.op("Add", x, self.attend(q, *memory, "", name + ".cross", layer.cross.out))
         y = self.norm(x, name + ".norm3", layer.norm3)
@@ -319,4 +330,6 @@ class DecoderGraph(Graph):
         heads = self.sizes.heads
         kv = self.linear(photo, f"layer{i}.cross.kv", cross.kv.weight, cross.kv.bias)
         kv = self.to_heads(kv, 2 * heads, self.size)
-        return self.split(kv, [heads] * 2, 1, self._cache("present", i, "encoder", self.sizes.grid + 1))
+        return self.split(
+            kv, [heads] * 2, 1, self._cache("present", i, "encoder", self.sizes.grid + 1)
+        )

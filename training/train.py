@@ -10,13 +10,16 @@ import time
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer
 
 from training.backbone import load_backbone
 from training.cider import CiderD, words
 from training.cross_entropy import CrossEntropySettings, train_cross_entropy
 from training.data import Photos, load_split
+from training.export import export
 from training.generate import greedy_captions
 from training.model import Captioner, Sizes
+from training.self_critical import SelfCriticalSettings, train_self_critical
 from training.text import encode, load_tokenizer
 
 LONGEST = 24  # tokens of a caption, </s> included
@@ -26,7 +29,7 @@ DROPOUT = 0.25
 class Monitor:
     """Greedy captions of the dev photos, scored with our CIDEr-D; printed and logged."""
 
-    def __init__(self, dev: Photos, tokenizer, log: Path):
+    def __init__(self, dev: Photos, tokenizer: Tokenizer, log: Path):
         self.dev, self.tokenizer, self.log = dev, tokenizer, log
         self.cider = CiderD(dev.captions)
 
@@ -48,6 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="holds flickr8k/ and backbone/")
     parser.add_argument("--work", type=Path, default=Path("training-work"))
+    parser.add_argument("--out", type=Path, help="the bundle; default: WORK/beamcap-small")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -66,6 +70,16 @@ def main() -> None:
     model = train_cross_entropy(
         model, train, ids, CrossEntropySettings(), args.work / "cross_entropy.pt", monitor
     )
+    model = train_self_critical(
+        model,
+        train,
+        tokenizer,
+        LONGEST,
+        SelfCriticalSettings(),
+        args.work / "self_critical.pt",
+        monitor,
+    )
+    export(model, args.work / "tokenizer.json", args.out or args.work / "beamcap-small")
 
 
 if __name__ == "__main__":
