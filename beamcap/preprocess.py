@@ -100,6 +100,18 @@ _INERT = frozenset(
 )
 
 
+_RECIPE_FIELDS = (
+    "size",
+    "shortest_edge",
+    "crop_size",
+    "resample",
+    "pass_order",
+    "rescale_factor",
+    "image_mean",
+    "image_std",
+)
+
+
 class Preprocessor:
     """Resizes, crops, rescales and normalises images for one model.
 
@@ -109,7 +121,6 @@ class Preprocessor:
 
     def __init__(self, recipe: _core.Recipe) -> None:
         self.recipe = recipe
-        self._size = recipe.crop_size or recipe.size
 
     @classmethod
     def load(
@@ -139,14 +150,18 @@ class Preprocessor:
             raise ValueError(f"{source}: {error}") from error
 
     @property
-    def height(self) -> int | None:
-        """Height of every output; None if it depends on the image."""
-        return self._size[0] if self._size else None
+    def height(self) -> int:
+        """Height of every output. Raises ValueError if it depends on the image."""
+        return self._fixed_size()[0]
 
     @property
-    def width(self) -> int | None:
-        """Width of every output; None if it depends on the image."""
-        return self._size[1] if self._size else None
+    def width(self) -> int:
+        """Width of every output. Raises ValueError if it depends on the image."""
+        return self._fixed_size()[1]
+
+    def describe(self) -> dict[str, Any]:
+        """The recipe's fields, by name."""
+        return {name: getattr(self.recipe, name) for name in _RECIPE_FIELDS}
 
     def __call__(
         self, images: Sequence[npt.NDArray[np.uint8]], *, threads: int = 1
@@ -163,6 +178,15 @@ class Preprocessor:
         Raises ValueError as __call__ does, and if out has another shape.
         """
         _core.preprocess_into(image, self.recipe, out)
+
+    def _fixed_size(self) -> tuple[int, int]:
+        size = self.recipe.crop_size or self.recipe.size
+        if size is None:
+            raise ValueError(
+                "the size of the output depends on the image: a model needs one for all, by a "
+                "'size' with height and width or by 'do_center_crop' with a 'crop_size'"
+            )
+        return size
 
 
 def _read(path: Path) -> Mapping[str, Any]:

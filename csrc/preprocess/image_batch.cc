@@ -1,15 +1,11 @@
 #include "preprocess/image_batch.h"
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <stdexcept>
 #include <string>
-#include <system_error>
-#include <thread>
-#include <vector>
 
 #include "preprocess/normalize.h"
+#include "preprocess/parallel.h"
 #include "preprocess/resize.h"
 
 namespace beamcap::preprocess {
@@ -54,39 +50,6 @@ void preprocess_checked(const ImageView& image, const Recipe& recipe, const Norm
     float* start = out.data() + (row + rows.padding) * output.width + columns.padding;
     normalize_row(pixels, table, {start, start + plane, start + 2 * plane});
   });
-}
-
-// Runs task(0) ... task(count - 1) on up to `threads` threads, then throws the first exception by index.
-template <typename Task>
-void run_parallel(std::size_t count, std::size_t threads, const Task& task) {
-  std::vector<std::exception_ptr> errors(count);
-  std::atomic<std::size_t> next = 0;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < count; i = next++) {
-      try {
-        task(i);
-      } catch (...) {
-        errors[i] = std::current_exception();
-      }
-    }
-  };
-  {
-    std::vector<std::jthread> helpers;
-    helpers.reserve(threads);
-    try {
-      while (helpers.size() + 1 < std::min(threads, count)) {
-        helpers.emplace_back(work);
-      }
-    } catch (const std::system_error&) {
-      // The machine has no more threads: those that there are do the work.
-    }
-    work();
-  }
-  for (const std::exception_ptr& error : errors) {
-    if (error) {
-      std::rethrow_exception(error);
-    }
-  }
 }
 
 void check_floats(std::size_t given, std::size_t needed) {
