@@ -43,6 +43,8 @@ Encoded Model::encode(const Tensor& pixel_values) const { return runtime::encode
 Generated Model::generate(const Tensor& pixel_values, std::span<const std::int64_t> prompt,
                           const search::Options& options) const {
   check_prompt(prompt, graphs_.vocab);
+  options.validate(prompt);
+  if (graphs_.vocab) options.validate_vocab(*graphs_.vocab);
   Generated generated;
   const Clock::time_point start = Clock::now();
   Encoded encoded = encode(pixel_values);
