@@ -12,6 +12,7 @@ from configurations import Configuration
 GOLDEN = Path(__file__).parent.parent / "data" / "parity"
 """A folder a bundle, with its cases in CASES; make_golden.py makes them."""
 CASES = "cases.jsonl"
+BUNDLES = sorted(path.parent for path in GOLDEN.glob(f"*/{CASES}"))
 
 
 class Hypothesis(NamedTuple):

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import CASES, GOLDEN, Hypothesis, read_cases
+from cases import BUNDLES, CASES, Hypothesis, read_cases
 from configurations import Configuration, images, pixel_values
 from product import assert_same, caption, load
 
-BUNDLES = sorted(path.parent for path in GOLDEN.glob(f"*/{CASES}"))
 SCORE_TOLERANCE = 1e-6
 """The scores are bit-equal with ONNX Runtime 1.32 on x86-64; another processor's kernels may go by
 the number of rows."""
