@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ class Liveliness:
     beam_images: int = 0
     """Images searched with more than one beam."""
     crossed: int = 0
-    """Those of them one of whose captions changed its rank among the beams on the way."""
+    """Those of them whose beams crossed; see Answer."""
     lengths: Counter[int] = field(default_factory=Counter)
 
     def add(self, case: Case, crossed: int) -> None:
@@ -62,21 +63,25 @@ def answer_many(
     """Draws `count` configurations whose captions do not hang on rounding, with their captions."""
     cases: list[Case] = []
     while len(cases) < count:
-        configuration = draw(rng, reference.vocabulary)
-        case, crossed = answer(reference.model, configuration)
-        if case is None:
+        found = answer(reference.model, draw(rng, reference.vocabulary))
+        if found is None:
             liveliness.fragile += 1
             continue
-        liveliness.add(case, crossed)
-        cases.append(case)
+        liveliness.add(*found)
+        cases.append(found.case)
     return cases
 
 
-def answer(
-    model: VisionEncoderDecoderModel, configuration: Configuration
-) -> tuple[Case | None, int]:
-    """Searches the configuration's captions; None if they hang on rounding. And how many images
-    have beams that crossed.
+class Answer(NamedTuple):
+    """What generate() says of a configuration."""
+
+    case: Case
+    crossed: int
+    """Images one of whose captions changed its rank among the beams on the way."""
+
+
+def answer(model: VisionEncoderDecoderModel, configuration: Configuration) -> Answer | None:
+    """Searches the configuration's captions; None if they hang on rounding.
 
     The batch holds every image once as it is and PERTURBED_COPIES times with a little noise. Where
     a copy gets other tokens, two candidates were so close that another library's arithmetic may as
@@ -90,8 +95,8 @@ def answer(
     captions, crossed = _generate(model, pixels.reshape(-1, *clean.shape[1:]), configuration)
     tokens = [[hypothesis.tokens for hypothesis in caption] for caption in captions]
     if any(tokens[i] != tokens[i % n] for i in range(n, len(tokens))):
-        return None, 0
-    return Case(configuration, captions[:n]), sum(crossed[:n])
+        return None
+    return Answer(Case(configuration, captions[:n]), sum(crossed[:n]))
 
 
 def _generate(

@@ -24,7 +24,7 @@ from reference_search import Liveliness, answer_many  # noqa: E402
 
 SEED = int(os.environ.get("BEAMCAP_PARITY_SEED", "0"))
 MODELS = 8
-CASES_PER_MODEL = 66
+CASES_PER_MODEL = 63
 
 
 @pytest.fixture(autouse=True)
