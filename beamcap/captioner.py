@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -215,10 +216,26 @@ class Captioner:
 
     def _search_options(self, options: GenerationOptions | None) -> _core.Options:
         merged = (options or GenerationOptions()).over(self.bundle.defaults)
+        self._warn_of_banned_eos(merged)
         return _core.Options(
             **merged.search_arguments(len(self._prompt)),
             eos_token_ids=list(self.bundle.eos_token_ids),
         )
+
+    def _warn_of_banned_eos(self, options: GenerationOptions) -> None:
+        """ViT-GPT2 and its like start with the EOS: processors that look back then see it."""
+        if self.bundle.start_token_id not in self.bundle.eos_token_ids:
+            return
+        if (options.repetition_penalty or 1.0) != 1.0:
+            effect = f"repetition_penalty={options.repetition_penalty} acts on EOS from step 1"
+        elif options.no_repeat_ngram_size == 1:
+            effect = "no_repeat_ngram_size=1 bans EOS for ever"
+        else:
+            return
+        message = (
+            f"{self.bundle.name}: the start token is also an EOS, so {effect}, as in generate()"
+        )
+        warnings.warn(message, UserWarning, stacklevel=4)
 
     def _prepare_all(self, images: Iterable[ImageLike]) -> Iterator[_Prepared | CaptionError]:
         """Reads, decodes and preprocesses in the pool, in order, a batch ahead of the model."""

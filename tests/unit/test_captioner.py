@@ -1,0 +1,211 @@
+"""Captioner: results in order, errors as values, no caption that depends on its neighbours."""
+
+from __future__ import annotations
+
+import io
+import random
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from beamcap import Caption, Captioner, CaptionError, GenerationOptions, ImageInput
+
+
+@pytest.fixture(scope="module")
+def captioner() -> Captioner:
+    return Captioner.load()
+
+
+def _captions(results: list[Caption | CaptionError]) -> list[Caption]:
+    assert all(isinstance(result, Caption) for result in results), results
+    return [result for result in results if isinstance(result, Caption)]
+
+
+def test_every_kind_of_image_gives_the_same_caption(
+    captioner: Captioner, photos: dict[str, bytes], tmp_path: Path
+) -> None:
+    data = photos["chelsea"]
+    path = tmp_path / "chelsea.jpg"
+    path.write_bytes(data)
+    picture = Image.open(io.BytesIO(data))
+    array = np.asarray(picture.convert("RGB"))
+    given = [data, path, str(path), picture, array, ImageInput("k", "u", data, {"a": "b"})]
+    captions = _captions(captioner.caption(given))
+    assert len({(c.caption, c.score, tuple(c.token_ids)) for c in captions}) == 1
+    assert [c.key for c in captions] == ["0", str(path), str(path), "3", "4", "k"]
+    assert [c.uri for c in captions] == ["", str(path), str(path), "", "", "u"]
+    assert captions[5].metadata == {"a": "b"}
+    assert {(c.width, c.height) for c in captions} == {picture.size}
+    assert {c.model_id for c in captions} == {captioner.model_id}
+
+
+def test_a_caption_is_its_best_candidate(captioner: Captioner, photos: dict[str, bytes]) -> None:
+    options = GenerationOptions(num_beams=4, num_return_sequences=3)
+    caption = _captions(captioner.caption([photos["coffee"]], options))[0]
+    assert len(caption.candidates) == 3
+    assert caption[2:6] == caption.candidates[0]
+    scores = [candidate.score for candidate in caption.candidates]
+    assert scores == sorted(scores, reverse=True)
+    assert caption.caption and caption.caption == caption.caption.strip()
+
+
+@pytest.mark.parametrize("position", [0, 3, 7])
+def test_a_bad_image_is_an_error_in_its_place_and_changes_no_other(
+    captioner: Captioner,
+    many_photos: list[bytes],
+    broken_files: dict[str, bytes],
+    position: int,
+) -> None:
+    good = many_photos[:10]
+    alone = captioner.caption(good)
+    for name, data in broken_files.items():
+        mixed = [*good[:position], ImageInput(name, f"{name}.jpg", data), *good[position:]]
+        results = captioner.caption(mixed)
+        error = results.pop(position)
+        assert isinstance(error, CaptionError)
+        assert (error.key, error.uri, error.stage) == (name, f"{name}.jpg", "decode")
+        assert error.reason and error.message
+        assert [r[2:9] for r in results] == [r[2:9] for r in alone]
+
+
+def test_a_missing_file_is_an_error(captioner: Captioner, tmp_path: Path) -> None:
+    missing, folder = tmp_path / "missing.jpg", tmp_path
+    results = captioner.caption([missing, folder])
+    assert [(r.uri, r.stage, r.reason) for r in results if isinstance(r, CaptionError)] == [
+        (str(missing), "read", "unreadable"),
+        (str(folder), "read", "unreadable"),
+    ]
+
+
+def test_an_array_of_the_wrong_shape_is_an_error(captioner: Captioner) -> None:
+    shapes: list[Any] = [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)]
+    for result in captioner.caption(shapes):
+        assert isinstance(result, CaptionError)
+        assert result.stage == "preprocess"
+
+
+def test_what_is_no_image_at_all_raises(captioner: Captioner) -> None:
+    with pytest.raises(TypeError, match=r"images\[1\] is int"):
+        captioner.caption([b"", 3])  # type: ignore[list-item]
+
+
+def test_limits_are_errors_that_name_them(photos: dict[str, bytes]) -> None:
+    small = Captioner.load(max_image_pixels=1000, max_image_bytes=40_000)
+    reasons = [r.reason for r in small.caption(photos.values()) if isinstance(r, CaptionError)]
+    assert len(reasons) == len(photos)
+    assert set(reasons) == {"too_many_pixels", "too_many_bytes"}
+
+
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_no_caption_depends_on_its_batch(many_photos: list[bytes], num_beams: int) -> None:
+    options = GenerationOptions(num_beams=num_beams)
+    shuffled = random.Random(3).sample(range(64), 64)
+    alone = Captioner.load(batch_size=1).caption(many_photos, options)
+    for batch_size in (3, 8, 64):
+        captioner = Captioner.load(batch_size=batch_size)
+        for order in (list(range(64)), shuffled):
+            results = _captions(captioner.caption([many_photos[i] for i in order], options))
+            expected = _captions([alone[i] for i in order])
+            assert [r.token_ids for r in results] == [e.token_ids for e in expected]
+            np.testing.assert_allclose(
+                [r.score for r in results], [e.score for e in expected], rtol=1e-5
+            )
+
+
+def test_several_threads_share_one_captioner(
+    captioner: Captioner, many_photos: list[bytes]
+) -> None:
+    expected = captioner.caption(many_photos[:12])
+    with ThreadPoolExecutor(4) as pool:
+        for results in pool.map(lambda _: captioner.caption(many_photos[:12]), range(8)):
+            assert [r[2:9] for r in results] == [e[2:9] for e in expected]
+
+
+class _FailingModel:
+    """Fails as a model does that runs out of memory above `most` images."""
+
+    def __init__(self, model: Any, most: int) -> None:
+        self._model, self._most, self.sizes = model, most, list[int]()
+
+    def generate(self, pixel_values: Any, prompt: list[int], options: Any) -> Any:
+        self.sizes.append(len(pixel_values))
+        if len(pixel_values) > self._most:
+            raise RuntimeError("out of memory")
+        return self._model.generate(pixel_values, prompt, options)
+
+
+def test_a_batch_that_fails_is_halved(photos: dict[str, bytes]) -> None:
+    captioner = Captioner.load()
+    expected = captioner.caption(photos.values())
+    failing = _FailingModel(captioner._model, most=2)
+    captioner._model = failing
+    results = captioner.caption(photos.values())
+    assert failing.sizes == [5, 2, 3, 1, 2]
+    assert [r[2:9] for r in results] == [e[2:9] for e in expected]
+
+
+def test_a_model_that_always_fails_gives_errors(photos: dict[str, bytes]) -> None:
+    captioner = Captioner.load()
+    captioner._model = _FailingModel(captioner._model, most=0)
+    for result in captioner.caption(photos.values()):
+        assert isinstance(result, CaptionError)
+        assert (result.stage, result.reason) == ("encode", "model_failed")
+        assert captioner.model_id in result.message and "out of memory" in result.message
+
+
+def test_an_image_whose_logits_are_nan_is_an_error(photos: dict[str, bytes]) -> None:
+    captioner = Captioner.load()
+    result = SimpleNamespace(error="the model gave NaN", hypotheses=[])
+    generated = SimpleNamespace(results=[result], encode_ms=0.0, search_ms=0.0)
+    captioner._model = SimpleNamespace(generate=lambda *_: generated)
+    error = captioner.caption([photos["rocket"]])[0]
+    assert isinstance(error, CaptionError)
+    assert (error.stage, error.reason) == ("search", "bad_logits")
+    assert captioner.model_id in error.message
+
+
+def test_bad_options_raise_before_any_image_is_read(captioner: Captioner) -> None:
+    with pytest.raises(ValueError, match="num_return_sequences=9"):
+        captioner.caption(["/nowhere"], GenerationOptions(num_return_sequences=9))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"threads": 0}, "threads=0"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"providers": ("cuda",)}, "cuda"),
+        ({"model": "/nowhere"}, "/nowhere"),
+    ],
+)
+def test_a_bad_load_says_what_is_wrong(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Captioner.load(**given)
+
+
+def test_nothing_gives_nothing(captioner: Captioner) -> None:
+    assert captioner.caption([]) == []
+
+
+def test_timings_add_up(captioner: Captioner, photos: dict[str, bytes]) -> None:
+    batch = captioner.caption_batch(photos.values())
+    assert all(part > 0 for part in batch.timings)
+    tokens = sum(len(c.token_ids) for r in _captions(batch.results) for c in r.candidates)
+    assert batch.timings.tokens == tokens
+
+
+def test_describe_names_roles_and_defaults(captioner: Captioner) -> None:
+    described = captioner.describe()
+    assert described["model"] == captioner.model_id
+    assert described["generation"]["num_beams"] == captioner.bundle.defaults.num_beams
+    assert described["tokens"]["start"] == captioner.bundle.start_token_id
+
+
+def test_a_captioner_can_be_weakly_referenced(captioner: Captioner) -> None:
+    assert weakref.ref(captioner)() is captioner
