@@ -8,6 +8,7 @@ import logging
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -267,14 +268,14 @@ def _complain(what: object, status: int) -> int:
 
 
 def _last_line(error: Exception) -> str:
-    """Beam's exceptions carry the traceback of the worker; what happened is its last line."""
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
+    """What happened: Beam's exceptions carry the traceback of the worker, and end with it."""
+    return traceback.format_exception_only(error)[-1].strip().splitlines()[-1]
 
 
 def _quieten() -> None:
     # Beam notes on the root logger, as warnings, which of its optional parts are not installed.
-    logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    logging.getLogger().setLevel(logging.ERROR)
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
 
 
