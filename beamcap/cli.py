@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import signal
 import sys
@@ -115,8 +114,8 @@ def _prepare(args: argparse.Namespace, beam_flags: list[str]) -> Launch:
 def _inspect(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m beamcap inspect",
-        description="Prints what a model is made of, as JSON: the roles of its graphs, their "
-        "inputs and sizes, its preprocessing, its generation defaults.",
+        description="Prints what a model is made of: the roles of its graphs, their inputs and "
+        "outputs, its preprocessing, its generation defaults.",
     )
     parser.add_argument("model", help="an embedded model's name, or the folder of a model bundle")
     args = parser.parse_args(arguments)
@@ -124,7 +123,9 @@ def _inspect(arguments: list[str]) -> int:
 
     with _usage_errors():
         description = Captioner.load(args.model).describe()
-    print(json.dumps(description, indent=2, ensure_ascii=False))
+    from . import report
+
+    report.print_model(description)
     return OK
 
 

@@ -104,10 +104,10 @@ def test_what_is_printed_cannot_command_the_terminal(
     fake_model: FakeCaptioner,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / "\x1b[31m[bold]red[/bold].jpg").write_bytes(pictures[0])
+    (tmp_path / "\x1b[31m[bold]red.jpg").write_bytes(pictures[0])
     output = tmp_path / "captions.jsonl"
     assert main(["--input", f"{tmp_path}/*.jpg", "--output", str(output)]) == 0
-    assert "\N{REPLACEMENT CHARACTER}[31m[bold]red[/bold].jpg" in capsys.readouterr().out
+    assert "\N{REPLACEMENT CHARACTER}[31m[bold]red.jpg" in capsys.readouterr().out
 
 
 def test_generation_options_arrive(
