@@ -70,7 +70,7 @@ class WriteCaptions(beam.PTransform):
                 publish,
                 beam.pvalue.AsIter(self._write("Errors", errors, JSON_LINES)),
                 beam.pvalue.AsIter(self._write("Captions", captions, self.format)),
-            )
+            ).with_output_types(str)
         )
 
     def read_captions(self) -> Iterator[dict[str, Any]]:
@@ -92,7 +92,7 @@ class WriteCaptions(beam.PTransform):
         return (
             results
             | f"Window{label}" >> beam.WindowInto(GlobalWindows())
-            | f"Write{label}" >> beam.ParDo(_WritePart(self.staging, format))
+            | f"Write{label}" >> beam.ParDo(_WritePart(self.staging, format)).with_output_types(str)
         )
 
 

@@ -47,11 +47,12 @@ class ReadImages(beam.PTransform):
         return (
             begin
             | "Patterns" >> beam.Create(self._patterns, reshuffle=False)
-            | "Match" >> beam.ParDo(_Match())
+            | "Match" >> beam.ParDo(_Match()).with_output_types(tuple[bytes, None])
             # By name: a file that two patterns match is read once, and the order that the names
             # come in is the order of the output wherever the runner keeps it.
             | "Distinct" >> beam.GroupByKey()
-            | "Read" >> beam.ParDo(_Read(self._max_image_bytes))
+            | "Read"
+            >> beam.ParDo(_Read(self._max_image_bytes)).with_output_types(ImageInput | CaptionError)
         )
 
 

@@ -51,7 +51,8 @@ class CaptionImages(beam.PTransform):
         # RunInference's batches have a timestamp of their own: each element's travels beside it.
         outputs = (
             images
-            | "KeepTimestamp" >> beam.ParDo(_KeepTimestamp())
+            | "KeepTimestamp"
+            >> beam.ParDo(_KeepTimestamp()).with_input_types(ImageInput | CaptionError)
             | "RunInference"
             >> RunInference(KeyedModelHandler(self._handler), inference_args=asdict(self._options))
             | "RestoreTimestamp"
