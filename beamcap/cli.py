@@ -213,7 +213,7 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         "--max_image_bytes",
         type=_positive_int,
         metavar="N",
-        help="of the encoded image",
+        help="of the encoded image; default: 268,435,456",
     )
 
 
@@ -285,7 +285,8 @@ def _quieten() -> None:
     # Beam notes on the root logger, as warnings, which of its optional parts are not installed.
     logging.basicConfig(format="%(levelname)s: %(message)s")
     logging.getLogger().setLevel(logging.ERROR)
-    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    for name in ("apache_beam", "beamcap"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @contextmanager

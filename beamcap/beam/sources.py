@@ -34,9 +34,11 @@ class ReadImages(beam.PTransform):
     def __init__(
         self, patterns: str | Sequence[str], *, max_image_bytes: int = DEFAULT_MAX_IMAGE_BYTES
     ) -> None:
-        """Args:
-        patterns: one or several of them.
-        max_image_bytes: a larger file is a CaptionError, and is not read.
+        """Configures the transform.
+
+        Args:
+            patterns: one or several of them.
+            max_image_bytes: a larger file is a CaptionError, and is not read.
         """
         super().__init__()
         self._patterns = [patterns] if isinstance(patterns, str) else list(patterns)
@@ -75,9 +77,11 @@ def is_local(path: str) -> bool:
     return FileSystems.get_scheme(path) is None
 
 
-def exists(path: str) -> bool:
-    """Whether there is a file or a folder of this name."""
-    return os.path.lexists(path) if is_local(path) else FileSystems.exists(path)
+def matches_something(pattern: str) -> bool:
+    """Whether a pattern matches a file or folder that is there. Raises as match_paths."""
+    if is_local(pattern):
+        return any(os.path.lexists(path) for path in _match_local(pattern))
+    return bool(FileSystems.match([pattern], [1])[0].metadata_list)
 
 
 def read_image(path: str, max_image_bytes: int) -> ImageInput | CaptionError:

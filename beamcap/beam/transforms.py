@@ -38,9 +38,11 @@ class CaptionImages(beam.PTransform):
     def __init__(
         self, handler: CaptionModelHandler, options: GenerationOptions | None = None
     ) -> None:
-        """Args:
-        handler: the model and how to run it.
-        options: generation options; unset ones take the model's defaults.
+        """Configures the transform.
+
+        Args:
+            handler: the model and how to run it.
+            options: generation options; unset ones take the model's defaults.
         """
         super().__init__()
         self._handler = handler

@@ -19,12 +19,14 @@ from fakes import FakeCaptioner, Folder
 from beamcap import Caption, Captioner, GenerationOptions
 from beamcap.beam import CaptionModelHandler, launch
 from beamcap.cli import _caption_parser, main
+from beamcap.decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS
 
 HERE = Path(__file__).parent
 RUN_WITH_FAKE_MODEL = """
 import sys
 from fakes import FakeCaptioner
 from beamcap.beam import CaptionModelHandler
+from beamcap.decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS
 from beamcap.cli import main
 CaptionModelHandler.load_model = lambda handler: FakeCaptioner(seconds_a_batch=0.2)
 sys.exit(main())
@@ -277,6 +279,21 @@ def test_an_input_that_matches_nothing(
     assert f"no file matches --input {given}" in complaint(capsys)
 
 
+def test_a_pattern_that_matches_nothing_beside_one_that_does(
+    folder: Folder,
+    tmp_path: Path,
+    fake_model: FakeCaptioner,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    patterns = [folder.pattern, f"{tmp_path}/none/*.jpg", f"{tmp_path}/none.jpg"]
+    output = tmp_path / "captions.jsonl"
+    assert main(["--input", *patterns, "--output", str(output)]) == 0
+    warnings = [f"no file matches --input {pattern}" for pattern in patterns[1:]]
+    assert caplog.messages == warnings
+    errors = map(json.loads, Path(f"{output}.errors.jsonl").read_text().splitlines())
+    assert [e["reason"] for e in errors if e["key"] == patterns[2]] == ["not_found"]
+
+
 @pytest.mark.parametrize(
     "verb", [["--input", "{input}", "--output", "{output}", "--model"], ["inspect"]]
 )
@@ -339,6 +356,12 @@ def test_help_imports_nothing_heavy(verb: list[str]) -> None:
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert out.startswith("usage: python -m beamcap")
+
+
+def test_help_tells_the_limits() -> None:
+    text = " ".join(_caption_parser().format_help().split())
+    assert f"pixel is decoded; default: {DEFAULT_MAX_IMAGE_PIXELS:,}" in text
+    assert f"of the encoded image; default: {DEFAULT_MAX_IMAGE_BYTES:,}" in text
 
 
 @pytest.fixture
