@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -114,8 +114,8 @@ def _prepare(args: argparse.Namespace, beam_flags: list[str]) -> Launch:
 def _inspect(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m beamcap inspect",
-        description="Prints what a model is made of, as JSON: the roles of its graphs, their "
-        "inputs and sizes, its preprocessing, its generation defaults.",
+        description="Prints what a model is made of: the roles of its graphs, their inputs and "
+        "outputs, its preprocessing, its generation defaults.",
     )
     parser.add_argument("model", help="an embedded model's name, or the folder of a model bundle")
     args = parser.parse_args(arguments)
@@ -123,7 +123,9 @@ def _inspect(arguments: list[str]) -> int:
 
     with _usage_errors():
         description = Captioner.load(args.model).describe()
-    print(json.dumps(description, indent=2, ensure_ascii=False))
+    from . import report
+
+    report.print_model(description)
     return OK
 
 
@@ -267,14 +269,14 @@ def _complain(what: object, status: int) -> int:
 
 
 def _last_line(error: Exception) -> str:
-    """Beam's exceptions carry the traceback of the worker; what happened is its last line."""
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
+    """What happened: Beam's exceptions carry the traceback of the worker, and end with it."""
+    return traceback.format_exception_only(error)[-1].strip().splitlines()[-1]
 
 
 def _quieten() -> None:
     # Beam notes on the root logger, as warnings, which of its optional parts are not installed.
-    logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
+    logging.basicConfig(format="%(levelname)s: %(message)s")
+    logging.getLogger().setLevel(logging.ERROR)
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _CAPTIONS_SHOWN = 20
 _ERRORS_SHOWN = 10
 _WIDTH_WHEN_PIPED = 120
+_WIDTH_OF_A_MODEL_WHEN_PIPED = 200
 
 
 def progress_bar(snapshot: Callable[[], Snapshot]) -> AbstractContextManager[object]:
@@ -39,7 +41,7 @@ def progress_bar(snapshot: Callable[[], Snapshot]) -> AbstractContextManager[obj
 
 def print_run(output: WriteCaptions, counts: Counts) -> None:
     """Prints the first captions and errors of a run, read from its files, and a summary."""
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH_WHEN_PIPED, highlight=False)
+    console = _console(_WIDTH_WHEN_PIPED)
     if counts.captioned:
         console.print(_captions(output.read_captions()))
         _print_rest(console, counts.captioned - _CAPTIONS_SHOWN, "captions", output.path)
@@ -47,6 +49,20 @@ def print_run(output: WriteCaptions, counts: Counts) -> None:
         console.print(_errors(output.read_errors()))
         _print_rest(console, counts.failed - _ERRORS_SHOWN, "errors", output.errors_path)
     console.print(_summary(counts), soft_wrap=True)
+
+
+def print_model(description: Mapping[str, Any]) -> None:
+    """Prints what Captioner.describe() says of a model."""
+    console = _console(_WIDTH_OF_A_MODEL_WHEN_PIPED)
+    folder = description["path"]
+    console.print(Text(f"{description['model']} in {folder}"), soft_wrap=True)
+    for graph in description["graphs"]:
+        file = graph["path"].removeprefix(folder).lstrip("/")
+        console.print(Text(f"\n{graph['role']}: {file}"), soft_wrap=True)
+        console.print(_tensors(graph))
+    for section in ("preprocessing", "tokens", "generation"):
+        console.print(Text(f"\n{section}"))
+        console.print(_settings(description[section]))
 
 
 class _Bar(Progress):
@@ -71,6 +87,10 @@ class _Bar(Progress):
             found, done = self._snapshot()
             self.update(self._run, completed=done, total=found or None)
         return super().get_renderables()
+
+
+def _console(width_when_piped: int) -> Console:
+    return Console(width=None if sys.stdout.isatty() else width_when_piped, highlight=False)
 
 
 def _captions(records: Iterable[dict[str, Any]]) -> Table:
@@ -116,3 +136,20 @@ def _text(value: str) -> Text:
     """Shown as it is: no markup, and nothing that a terminal would obey."""
     shown = (char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in value)
     return Text("".join(shown))
+
+
+def _tensors(graph: Mapping[str, Any]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for side in ("inputs", "outputs"):
+        for tensor in graph[side]:
+            shape = ", ".join(str(dimension) for dimension in tensor["shape"])
+            cells = (side[:-1], tensor["name"], tensor["meaning"], f"{tensor['type']} [{shape}]")
+            table.add_row("", *(_text(cell) for cell in cells))
+    return table
+
+
+def _settings(section: Mapping[str, Any]) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in section.items():
+        table.add_row("", name, _text(json.dumps(value, ensure_ascii=False)))
+    return table
