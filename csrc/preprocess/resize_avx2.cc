@@ -44,7 +44,7 @@ BEAMCAP_AVX2 inline __m256i load_pixels(const std::uint8_t* pixels) {
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), order);
 }
 
-// The sums of an output pixel, of even and odd taps in the two halves, to its channels as 32-bit numbers.
+// The sums of an output pixel, each half with its share of the taps, to the channels as 32-bit numbers.
 BEAMCAP_AVX2 inline __m128i finish(__m256i high, __m256i low) {
   const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high, kLowBits), low);
   const __m128i both = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
