@@ -1,6 +1,7 @@
 // What a search returns.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -21,5 +22,10 @@ struct ImageResult {
   std::vector<Hypothesis> hypotheses;
   std::string error;  // empty = none
 };
+
+// What a sum of log-probabilities is divided by for its score. length: generated tokens, EOS included.
+inline float length_divisor(std::int64_t length, double length_penalty) {
+  return static_cast<float>(std::pow(static_cast<double>(length), length_penalty));
+}
 
 }  // namespace beamcap::search

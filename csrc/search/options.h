@@ -2,9 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace beamcap::search {
+
+// Bounds on what one call may ask for: far beyond any caption, small enough that no typing error runs for days.
+inline constexpr std::int64_t kMaxLength = 65'536;
+inline constexpr std::int64_t kMaxBeams = 4'096;
 
 enum class EarlyStopping {
   kHeuristic,  // False: stop when the best live beam cannot win at its present length
@@ -24,8 +29,12 @@ struct Options {
   std::int64_t no_repeat_ngram_size = 0;  // 0 = off
   std::vector<std::int64_t> eos_token_ids;
 
-  // Throws std::invalid_argument that names the option, what was given and what is allowed.
-  void validate(std::int64_t prompt_length, std::int64_t vocab) const;
+  // Both throw std::invalid_argument that names the option, what was given and what is allowed. The first is for before
+  // any work; the second for when the first logits have told how many tokens the model knows.
+  void validate(std::span<const std::int64_t> prompt) const;
+  void validate_vocab(std::int64_t vocab) const;
+
+  bool is_eos(std::int64_t token) const;
 };
 
 }  // namespace beamcap::search
