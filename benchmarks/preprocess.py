@@ -37,7 +37,9 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=15, help="rounds; the median is printed")
     repeat = parser.parse_args().repeat
     print(f"{cpu_name()}, {os.cpu_count()} cores; {versions()}\n")
-    print(f"{'image':>11} {'filter':>8}  {'contender':<24} {'CPU ms':>8} {'images/s':>9} {'times':>6}")
+    print(
+        f"{'image':>11} {'filter':>8}  {'contender':<24} {'CPU ms':>8} {'images/s':>9} {'times':>6}"
+    )
     for size in SIZES:
         for name, code in FILTERS.items():
             report(f"{size[0]}x{size[1]}", name, measure(contenders(size, code), repeat))
