@@ -1,0 +1,62 @@
+#include "runtime/model.h"
+
+#include <chrono>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "runtime/step_decoder.h"
+#include "search/search.h"
+
+namespace beamcap::runtime {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double milliseconds_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+const SessionConfig& checked(const SessionConfig& config) {
+  if (config.intra_op_threads < 1) {
+    throw std::invalid_argument("intra_op_threads=" + std::to_string(config.intra_op_threads) + ": it must be >= 1");
+  }
+  return config;
+}
+
+void check_prompt(std::span<const std::int64_t> prompt, std::optional<std::int64_t> vocab) {
+  if (prompt.empty()) throw std::invalid_argument("the prompt is empty: it begins with the model's start token");
+  for (const std::int64_t token : prompt) {
+    if (token < 0 || (vocab && token >= *vocab)) {
+      throw std::invalid_argument("the prompt's token " + std::to_string(token) + " is not in the vocabulary" +
+                                  (vocab ? " of " + std::to_string(*vocab) : ""));
+    }
+  }
+}
+
+}  // namespace
+
+Model::Model(const BundleFiles& files, const SessionConfig& config) : graphs_(Graphs::load(files, checked(config))) {}
+
+Encoded Model::encode(const Tensor& pixel_values) const { return runtime::encode(graphs_, pixel_values); }
+
+Generated Model::generate(const Tensor& pixel_values, std::span<const std::int64_t> prompt,
+                          const search::Options& options) const {
+  check_prompt(prompt, graphs_.vocab);
+  options.validate(prompt);
+  if (graphs_.vocab) options.validate_vocab(*graphs_.vocab);
+  Generated generated;
+  const Clock::time_point start = Clock::now();
+  Encoded encoded = encode(pixel_values);
+  generated.encode_ms = milliseconds_since(start);
+
+  const Clock::time_point encoded_at = Clock::now();
+  const std::int64_t images = encoded.images;
+  StepDecoder decoder(graphs_, std::move(encoded));
+  generated.results = search::search(decoder, images, prompt, options);
+  generated.search_ms = milliseconds_since(encoded_at);
+  generated.steps = decoder.steps();
+  return generated;
+}
+
+}  // namespace beamcap::runtime
