@@ -43,8 +43,7 @@ struct Image {
   bool improvable = true;
 };
 
-// The steps of one image, numbered as in the design's page on search semantics. The reference runs on until every image
-// of a batch is through and keeps finished ones frozen by a penalty; here a finished image leaves the batch instead.
+// The steps of an image, by their numbers in beam.h.
 class BeamSearch {
  public:
   BeamSearch(std::span<const std::int64_t> prompt, const Options& options)
@@ -146,8 +145,7 @@ class BeamSearch {
     }
   }
 
-  // 5. The best B of the slots and the candidates are the new slots. An EOS ranked B or worse is dropped for good. The
-  // reference's penalties (a) and (b) are for finished images.
+  // 5. The best B of the slots and the candidates are the new slots.
   void merge_finished(Image& image) {
     const float divisor = length_divisor(generated() + 1, options_.length_penalty);
     order_.clear();
