@@ -12,10 +12,10 @@
 //    an EOS of a worse rank is dropped for good. The best B of the slots and the candidates are the new slots; done are
 //    those that were, and candidates that stop and rank among the first B.
 // 6. The decoder's state follows the parents of the new live sequences; c grows by 1.
-// 7. The image is improvable while the best live score / length**length_penalty is greater than w for some slot, where
+// 7. The image is improvable if the best live score / length**length_penalty is greater than w for some slot, where
 //    length is c - P, but L - P if early_stopping is "never" and length_penalty > 0; w is the least value of all slots if
 //    the slot is done, else NEG.
-// 8. It goes on while it is improvable, unless all candidates stop, or early_stopping is True and all slots are done.
+// 8. It goes on if it is improvable, unless all candidates stop, or early_stopping is True and all slots are done.
 //
 // Its hypotheses are then the first num_return_sequences done slots. Ties: the smaller (beam, token) first in 2, the
 // better candidate first in 4, the older slot first in 5. The reference leaves ties open, and it keeps finished images
