@@ -202,6 +202,18 @@ TEST(BeamImprovable, ByThePresentLength) {
   EXPECT_EQ(tokens_of(search_one(kLateBloomer, two_beams(6, 1.0))), (std::vector<Tokens>{{kEos}, {1, kEos}}));
 }
 
+TEST(BeamImprovable, ThePresentLengthIsThatOfTheLongerSequences) {
+  // {1 EOS} log(.2) / 2 = -.80; {1 0} log(.3) / 2 = -.60, though / 1 it would be -1.2.
+  const LogitsOf model = table({{{}, {0, .5, 0, 0, .5}}, {{1}, {.6, 0, 0, 0, .4}}}, {0, 0, 0, 0, 1});
+  EXPECT_EQ(tokens_of(search_one(model, two_beams(9, 1.0))), (std::vector<Tokens>{{1, 0, kEos}, {kEos}}));
+}
+
+TEST(BeamImprovable, NotByADraw) {
+  FakeDecoder decoder(1, table({{{}, {0, .5, 0, 0, .5}}, {{1}, {.5, 0, 0, 0, .5}}}, {0, 0, 0, 0, 1}));
+  expect_hypotheses(search(decoder, 1, Tokens{0}, two_beams(9)).at(0), {{kEos}, {1, kEos}}, {.5, .25});
+  EXPECT_EQ(decoder.steps.size(), 2u);
+}
+
 TEST(BeamImprovable, ByTheGreatestLengthIfNever) {
   Options options = two_beams(6, 1.0);
   options.early_stopping = EarlyStopping::kNever;
@@ -259,6 +271,16 @@ TEST(BeamGoesOn, NotBeyondMaxLength) {
   FakeDecoder decoder(1, random_logits(1, 9, 3.0f));
   search(decoder, 1, Tokens{0}, options);
   EXPECT_EQ(decoder.steps.size(), 3u);
+}
+
+TEST(BeamGoesOn, NotBeyondMaxLengthThoughASlotIsEmpty) {
+  // Each token once: {1} may only be followed by 2, which the model denies, and {2} by 1.
+  Options options = two_beams(3, 1.0);
+  options.no_repeat_ngram_size = 1;
+  options.eos_token_ids = {};
+  FakeDecoder decoder(1, table({{{}, {0, .5, .5}}, {{1}, {.5, .5, 0}}}, {.5, .5, 0}));
+  EXPECT_EQ(tokens_of(search(decoder, 1, Tokens{0}, options).at(0)), (std::vector<Tokens>{{2, 1}}));
+  EXPECT_EQ(decoder.steps.size(), 2u);
 }
 
 // The result.
