@@ -261,7 +261,9 @@ def _damaged(error: Exception) -> DecodeError:
         return DecodeError("truncated", f"the image ends before its last pixel: {text}")
     if "text chunk" in lower or "max_text" in lower:
         return DecodeError("too_much_metadata", f"the image's metadata is too large: {text}")
-    if isinstance(error, NotImplementedError) or "not supported" in lower or "not avail" in lower:
+    if isinstance(error, NotImplementedError) or re.search(
+        r"unsupported|not supported|not avail", lower
+    ):
         return DecodeError("unsupported", f"the image cannot be decoded: {text}")
     return DecodeError("corrupt", f"the image is damaged: {text}")
 
@@ -292,9 +294,7 @@ def _not_opened(data: bytes) -> DecodeError:
                 and 0 in struct.unpack_from(fields, data)
             ):
                 return DecodeError("zero_size", f"the {name} image has a width or height of zero")
-            return DecodeError(
-                "corrupt", f"this begins as a {name} file, but its header is damaged"
-            )
+            return DecodeError("corrupt", f"the header of this {name} file is damaged or cut off")
     known = ", ".join(_formats())
     return DecodeError(
         "unknown_format",
