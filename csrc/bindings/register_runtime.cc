@@ -1,6 +1,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -43,6 +45,9 @@ Tensor view_pixels(const py::array& pixels) {
   }
   if ((pixels.flags() & py::array::c_style) == 0) {
     throw std::invalid_argument("pixel_values must be C-contiguous: see numpy.ascontiguousarray");
+  }
+  if (reinterpret_cast<std::uintptr_t>(pixels.data()) % alignof(float) != 0) {
+    throw std::invalid_argument("pixel_values must be aligned in memory: see numpy.require");
   }
   return Tensor::view({static_cast<const float*>(pixels.data()), static_cast<std::size_t>(pixels.size())},
                       {pixels.shape(), pixels.shape() + pixels.ndim()});

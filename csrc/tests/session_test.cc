@@ -9,7 +9,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "onnxruntime.h"
+#include "ort_fixture.h"
 #include "runtime/tensor.h"
 
 namespace beamcap::runtime {
