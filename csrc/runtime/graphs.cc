@@ -219,8 +219,10 @@ class Binder {
   // The mask is as long as the encoder's hidden states.
   void check_encoder_mask(const Graph& graph) {
     const auto states = std::ranges::find(graphs_.states, kEncoderStates, &State::name);
-    if (has(graph.inputs, Meaning::kEncoderMask) && (states == graphs_.states.end() || !states->encoder_output)) {
-      problems_.add(graph.session, "takes encoder_attention_mask, but no decoder takes " + std::string(kEncoderStates));
+    const bool known = states != graphs_.states.end() && states->encoder_output && states->shape.size() == 3;
+    if (has(graph.inputs, Meaning::kEncoderMask) && !known) {
+      problems_.add(graph.session, "takes encoder_attention_mask, but no decoder takes " + std::string(kEncoderStates) +
+                                       " [batch, length, width]");
     }
   }
 

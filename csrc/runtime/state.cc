@@ -83,10 +83,10 @@ void gather_rows(std::span<const std::byte> source, std::size_t source_rows, std
   const std::size_t block = source_rows * inner;
   const std::size_t outer = block == 0 ? 0 : source.size() / block;
   if (outer * block != source.size() || out.size() != outer * rows.size() * inner) {
-    throw std::out_of_range("gather_rows: the sizes do not fit");
+    throw std::invalid_argument("gather_rows: the sizes do not fit");
   }
   for (const std::int32_t row : rows) {
-    if (row < 0 || static_cast<std::size_t>(row) >= source_rows) throw std::out_of_range("gather_rows: no such row");
+    if (row < 0 || static_cast<std::size_t>(row) >= source_rows) throw std::invalid_argument("gather_rows: no such row");
   }
   std::byte* to = out.data();
   for (std::size_t o = 0; o < outer; ++o) {

@@ -44,7 +44,7 @@ class RowMap {
 };
 
 // out[o, i, :] = source[o, rows[i], :] where source is [outer, source_rows, inner bytes] and out [outer, rows.size(),
-// inner bytes]: a gather along any axis of any tensor. Throws std::out_of_range if a row or a size does not fit.
+// inner bytes]: a gather along any axis of any tensor. Throws std::invalid_argument if a row or a size does not fit.
 void gather_rows(std::span<const std::byte> source, std::size_t source_rows, std::size_t inner,
                  std::span<const std::int32_t> rows, std::span<std::byte> out);
 

@@ -83,7 +83,8 @@ bool takes(const Graph& graph, std::size_t state) {
 StepDecoder::StepDecoder(const Graphs& graphs, Encoded encoded)
     : graphs_(graphs), rows_(encoded.images), states_(std::move(encoded.states)), vocab_(graphs.vocab.value_or(0)) {
   for (std::size_t i = 0; i < states_.size(); ++i) {
-    if (graphs_.states[i].name == kEncoderStates && states_[i]) encoder_length_ = states_[i].shape().at(1);
+    const bool has_length = states_[i] && states_[i].shape().size() == 3;
+    if (graphs_.states[i].name == kEncoderStates && has_length) encoder_length_ = states_[i].shape()[1];
   }
   for (const Port& port : graphs_.decoder.inputs) {
     if (port.meaning == Meaning::kState && !states_[port.state]) {

@@ -466,6 +466,53 @@ def test_graphs_of_different_float_types(tmp_path: Path) -> None:
     assert_same(hypotheses(found.results), hypotheses(expected.results), HALF_TOLERANCE)
 
 
+def keep_one_row(output: str) -> Change:
+    """The output loses all rows but the first."""
+
+    def change(graph: onnx.GraphProto) -> None:
+        rename_output(output, "all_rows")(graph)
+        next(value for value in graph.output if value.name == "all_rows").name = output
+        graph.node.extend(
+            [
+                constant("first", [0]),
+                helper.make_node("Gather", ["all_rows", "first"], [output], axis=0),
+            ]
+        )
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("form", "file", "output", "message"),
+    [
+        (
+            "no_cache",
+            "decoder_model.onnx",
+            "logits",
+            r"decoder_model\.onnx: the logits have the shape \[1, 1, 13\] for 2 rows",
+        ),
+        (
+            "split",
+            "decoder_model.onnx",
+            "present.0.encoder.key",
+            r"decoder_model\.onnx: .*present\.0\.encoder\.key has the shape \[1, 2, 4, 4\] for 2",
+        ),
+        (
+            "split",
+            "decoder_with_past_model.onnx",
+            "present.0.decoder.value",
+            r"past_model\.onnx: .*present\.0\.decoder\.value has the shape \[1, 2, 2, 4\] for 2",
+        ),
+    ],
+)
+def test_a_decoder_that_loses_rows_is_an_error(
+    tmp_path: Path, form: str, file: str, output: str, message: str
+) -> None:
+    edit(copy_of(form, tmp_path) / file, keep_one_row(output))
+    with pytest.raises(RuntimeError, match=message):
+        load(tmp_path).generate(images(2), [1], options())
+
+
 def write_encoder(file: Path, nodes: list[onnx.NodeProto], output_shape: list[object]) -> None:
     pixels = helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["batch", 3, 4, 4])
     output = helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, output_shape)
