@@ -1,0 +1,70 @@
+// What happens to the pixels between decoding and the encoder: the fields of a preprocessor_config.json, resolved.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+namespace beamcap::preprocess {
+
+// Pillow's codes, which preprocessor_config.json uses too.
+enum class Filter { kNearest = 0, kLanczos = 1, kBilinear = 2, kBicubic = 3, kBox = 4, kHamming = 5 };
+
+// Which axis is resized first. The intermediate is rounded to uint8, so the order shows in the last bit.
+enum class PassOrder {
+  kHorizontalFirst,  // Pillow up to 12.1: what trained checkpoints saw
+  kPillow12,         // 12.2 and 12.3: vertical first for very tall images that shrink
+  kPillow13,         // 13.0: vertical first where that saves more
+};
+
+struct Size {
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  bool operator==(const Size&) const = default;
+};
+
+// Longest side of an image that is taken, and of an output that is asked for: far above any real one, small enough
+// that no product of sizes below overflows 64 bits.
+inline constexpr std::int64_t kMaxInputSide = std::int64_t{1} << 20;
+inline constexpr std::int64_t kMaxOutputSide = std::int64_t{1} << 16;
+// Of a resized image whose crop alone is computed.
+inline constexpr std::int64_t kMaxResizedSide = std::int64_t{1} << 28;
+
+// An image of uint8 RGB, height x width x 3, rows one after the other without gaps. Borrowed, never owned.
+struct ImageView {
+  const std::uint8_t* pixels = nullptr;
+  Size size;
+
+  // Throws std::invalid_argument if a side is zero or above kMaxInputSide.
+  void validate() const;
+};
+
+// Resize to `size`, or so that the shorter edge is `shortest_edge`, or not at all; then cut `crop_size` out of the
+// centre; then float32(pixel * rescale_factor), minus mean, divided by std.
+struct Recipe {
+  std::optional<Size> size;
+  std::optional<std::int64_t> shortest_edge;
+  std::optional<Size> crop_size;
+  Filter resample = Filter::kBilinear;
+  PassOrder pass_order = PassOrder::kHorizontalFirst;
+  double rescale_factor = 1.0 / 255.0;
+  std::array<double, 3> image_mean = {0, 0, 0};
+  std::array<double, 3> image_std = {1, 1, 1};
+
+  // Throws std::invalid_argument that names the field, what was given and what is allowed.
+  void validate() const;
+
+  // Size of an image of size `input` after the resize, before the crop.
+  Size resized_size(Size input) const;
+
+  // Size of the output for an image of size `input`. Throws std::invalid_argument if it or the resized image is too
+  // large, which a shortest_edge or a missing size can bring about.
+  Size output_size(Size input) const;
+};
+
+// Size that every output has. Throws std::invalid_argument if the images' outputs differ, or if there is no image
+// and the recipe alone does not tell.
+Size common_output_size(const Recipe& recipe, std::span<const ImageView> images);
+
+}  // namespace beamcap::preprocess

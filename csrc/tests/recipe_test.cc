@@ -1,0 +1,97 @@
+#include "preprocess/recipe.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace beamcap::preprocess {
+namespace {
+
+Recipe exact(std::int64_t height, std::int64_t width) {
+  Recipe recipe;
+  recipe.size = {height, width};
+  return recipe;
+}
+
+Recipe shortest(std::int64_t edge) {
+  Recipe recipe;
+  recipe.shortest_edge = edge;
+  return recipe;
+}
+
+std::string complaint(const Recipe& recipe) {
+  try {
+    recipe.validate();
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Recipe, DefaultIsValid) { EXPECT_EQ(complaint(Recipe()), ""); }
+
+TEST(Recipe, NamesTheFieldThatIsWrong) {
+  EXPECT_EQ(complaint(exact(0, 224)), "size height must be from 1 to 65536 pixels, got 0");
+  EXPECT_EQ(complaint(exact(224, 65537)), "size width must be from 1 to 65536 pixels, got 65537");
+  EXPECT_EQ(complaint(shortest(-1)), "shortest_edge must be from 1 to 65536 pixels, got -1");
+  Recipe both = exact(1, 1);
+  both.shortest_edge = 1;
+  EXPECT_NE(complaint(both).find("exclude each other"), std::string::npos);
+  Recipe crop;
+  crop.crop_size = {1, std::numeric_limits<std::int64_t>::max()};
+  EXPECT_NE(complaint(crop).find("crop_size width"), std::string::npos);
+}
+
+TEST(Recipe, NumbersMustBeFiniteFloats) {
+  const auto with = [](double factor, double mean, double deviation) {
+    Recipe recipe;
+    recipe.rescale_factor = factor;
+    recipe.image_mean[1] = mean;
+    recipe.image_std[2] = deviation;
+    return complaint(recipe);
+  };
+  EXPECT_NE(with(std::nan(""), 0, 1).find("rescale_factor"), std::string::npos);
+  EXPECT_NE(with(1, INFINITY, 1).find("image_mean"), std::string::npos);
+  EXPECT_NE(with(1, 1e50, 1).find("image_mean"), std::string::npos);
+  EXPECT_NE(with(1, 0, 0).find("image_std"), std::string::npos);
+  EXPECT_NE(with(1, 0, 1e-50).find("image_std"), std::string::npos);
+}
+
+TEST(Recipe, ShortestEdgeTruncatesTheLongOne) {
+  EXPECT_EQ(shortest(224).output_size({427, 640}), (Size{224, 335}));  // 335.74
+  EXPECT_EQ(shortest(224).output_size({640, 427}), (Size{335, 224}));
+  EXPECT_EQ(shortest(224).output_size({9, 9}), (Size{224, 224}));
+  EXPECT_EQ(shortest(3).output_size({1, 3}), (Size{3, 9}));
+}
+
+TEST(Recipe, CropDecidesTheOutput) {
+  Recipe recipe = shortest(224);
+  recipe.crop_size = {200, 300};
+  EXPECT_EQ(recipe.output_size({1, 3000}), (Size{200, 300}));
+}
+
+TEST(Recipe, RefusesOutputsOutOfAllProportion) {
+  EXPECT_THROW(shortest(224).output_size({1, 3000}), std::invalid_argument);
+  Recipe recipe = shortest(kMaxOutputSide);
+  recipe.crop_size = {224, 224};
+  EXPECT_THROW(recipe.output_size({1, kMaxInputSide}), std::invalid_argument);
+}
+
+TEST(Recipe, AllImagesMustHaveOneOutputSize) {
+  const std::vector<ImageView> images = {{nullptr, {10, 20}}, {nullptr, {20, 10}}};
+  EXPECT_EQ(common_output_size(exact(3, 4), images), (Size{3, 4}));
+  EXPECT_THROW(common_output_size(shortest(5), images), std::invalid_argument);
+  EXPECT_THROW(common_output_size(Recipe(), images), std::invalid_argument);
+}
+
+TEST(Recipe, AnEmptyBatchNeedsAFixedSize) {
+  EXPECT_EQ(common_output_size(exact(3, 4), {}), (Size{3, 4}));
+  EXPECT_THROW(common_output_size(shortest(5), {}), std::invalid_argument);
+}
+
+}  // namespace
+}  // namespace beamcap::preprocess
