@@ -65,7 +65,8 @@ std::string load_library(const std::string& path) {
     throw std::runtime_error("cannot load ONNX Runtime from " + path + ": this process already uses " + loaded.path +
                              " (version " + loaded.version + ")");
   }
-  check_with(*candidate.api, candidate.api->CreateEnv(ort::kLoggingLevelError, "beamcap", &candidate.environment), path);
+  const ort::OrtApi& table = *candidate.api;
+  check_with(table, table.CreateEnv(ort::kLoggingLevelError, "beamcap", &candidate.environment), path);
   candidate.handle = handle.release();
   loaded = std::move(candidate);
   published.store(&loaded, std::memory_order_release);

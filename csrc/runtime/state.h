@@ -27,8 +27,8 @@ class RowMap {
   // Row i is to hold what row sources()[i] holds. Empty: nothing moves.
   std::span<const std::int32_t> sources() const;
 
-  // The same for what is constant per image: which of an image's rows it comes from makes no difference, so that it moves
-  // only when the batch grew or shrank.
+  // The same for what is constant per image: which of an image's rows it comes from makes no difference, so that it
+  // moves only when the batch grew or shrank.
   std::span<const std::int32_t> constant_sources() const;
 
   // The tensors have been reordered.
