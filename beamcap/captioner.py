@@ -92,6 +92,7 @@ class Captioner:
             intra_op_threads=self._threads,
         )
         self._check_pixels()
+        self._check_tokens()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="beamcap-prepare")
         self.check_options(None)
 
@@ -198,8 +199,10 @@ class Captioner:
     def _search_options(self, options: GenerationOptions | None) -> _core.Options:
         merged = (options or GenerationOptions()).over(self.bundle.defaults)
         self._warn_of_banned_eos(merged)
+        arguments = merged.search_arguments(len(self._prompt))
+        self._check_length(arguments["max_length"])
         return _core.Options(
-            **merged.search_arguments(len(self._prompt)),
+            **arguments,
             eos_token_ids=list(self.bundle.eos_token_ids),
         )
 
@@ -215,6 +218,25 @@ class Captioner:
             raise ValueError(
                 f"model {self.bundle.path}: preprocessor_config.json makes images of {made[0]}x"
                 f"{made[1]}, but {self.bundle.encoder.name} takes {taken[0]}x{taken[1]}"
+            )
+
+    def _check_tokens(self) -> None:
+        vocabulary = self._model.vocab_size
+        for token in (self.bundle.start_token_id, *self.bundle.eos_token_ids):
+            if vocabulary is not None and token >= vocabulary:
+                raise ValueError(
+                    f"model {self.bundle.path}: generation_config.json names the token {token}, "
+                    f"but {self.bundle.decoder.name} knows {vocabulary} tokens"
+                )
+
+    def _check_length(self, max_length: int) -> None:
+        # The last token is only generated, never fed.
+        positions = self.bundle.max_positions
+        if positions is not None and max_length - 1 > positions:
+            raise ValueError(
+                f"a sequence of {max_length} tokens, prompt included, is longer than the "
+                f"{positions + 1} that {self.bundle.name} can write: lower max_length or "
+                "max_new_tokens"
             )
 
     def _warn_of_banned_eos(self, options: GenerationOptions) -> None:

@@ -34,9 +34,11 @@ class ReadImages(beam.PTransform):
     def __init__(
         self, patterns: str | Sequence[str], *, max_image_bytes: int = DEFAULT_MAX_IMAGE_BYTES
     ) -> None:
-        """Args:
-        patterns: one or several of them.
-        max_image_bytes: a larger file is a CaptionError, and is not read.
+        """Configures the transform.
+
+        Args:
+            patterns: one or several of them.
+            max_image_bytes: a larger file is a CaptionError, and is not read.
         """
         super().__init__()
         self._patterns = [patterns] if isinstance(patterns, str) else list(patterns)
@@ -47,11 +49,12 @@ class ReadImages(beam.PTransform):
         return (
             begin
             | "Patterns" >> beam.Create(self._patterns, reshuffle=False)
-            | "Match" >> beam.ParDo(_Match())
+            | "Match" >> beam.ParDo(_Match()).with_output_types(tuple[bytes, None])
             # By name: a file that two patterns match is read once, and the order that the names
             # come in is the order of the output wherever the runner keeps it.
             | "Distinct" >> beam.GroupByKey()
-            | "Read" >> beam.ParDo(_Read(self._max_image_bytes))
+            | "Read"
+            >> beam.ParDo(_Read(self._max_image_bytes)).with_output_types(ImageInput | CaptionError)
         )
 
 
@@ -74,9 +77,11 @@ def is_local(path: str) -> bool:
     return FileSystems.get_scheme(path) is None
 
 
-def exists(path: str) -> bool:
-    """Whether there is a file or a folder of this name."""
-    return os.path.lexists(path) if is_local(path) else FileSystems.exists(path)
+def matches_something(pattern: str) -> bool:
+    """Whether a pattern matches a file or folder that is there. Raises as match_paths."""
+    if is_local(pattern):
+        return any(os.path.lexists(path) for path in _match_local(pattern))
+    return bool(FileSystems.match([pattern], [1])[0].metadata_list)
 
 
 def read_image(path: str, max_image_bytes: int) -> ImageInput | CaptionError:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import random
+import shutil
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
@@ -173,6 +175,56 @@ def test_an_image_whose_logits_are_nan_is_an_error(photos: dict[str, bytes]) -> 
 def test_bad_options_raise_before_any_image_is_read(captioner: Captioner) -> None:
     with pytest.raises(ValueError, match="num_return_sequences=9"):
         captioner.caption(["/nowhere"], GenerationOptions(num_return_sequences=9))
+
+
+def test_the_longest_caption_that_the_model_has_positions_for(
+    captioner: Captioner, photos: dict[str, bytes]
+) -> None:
+    positions = captioner.bundle.max_positions
+    assert positions is not None
+    longest = GenerationOptions(max_length=positions + 1, min_length=positions + 1)
+    (caption,) = _captions(captioner.caption([photos["coffee"]], longest))
+    assert len(caption.token_ids) == positions
+    with pytest.raises(ValueError, match=f"longer than the {positions + 1} that"):
+        captioner.caption([], GenerationOptions(max_length=positions + 2))
+
+
+def _copy(bundle: Path, folder: Path, name: str, change: dict[str, Any]) -> Path:
+    """A copy of a bundle with one of its JSON files changed."""
+    copied = shutil.copytree(bundle, folder / "model")
+    content = json.loads((copied / name).read_text())
+    (copied / name).write_text(json.dumps(content | change))
+    return copied
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("preprocessor_config.json", {"size": 192}, "makes images of 192x192"),
+        ("preprocessor_config.json", {"resample": 9}, "resample"),
+        ("generation_config.json", {"eos_token_id": 99999}, "names the token 99999"),
+        ("generation_config.json", {"num_beams": 0}, "num_beams=0"),
+        ("generation_config.json", {"max_length": 1}, "max_length=1"),
+        ("tokenizer.json", {"model": "none"}, "model"),
+    ],
+)
+def test_a_mismatched_bundle_is_refused_at_load(
+    captioner: Captioner, tmp_path: Path, name: str, change: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        Captioner.load(_copy(captioner.bundle.path, tmp_path, name, change))
+
+
+def test_a_start_token_that_is_eos_warns_where_processors_see_it(
+    captioner: Captioner, tmp_path: Path
+) -> None:
+    change = {"decoder_start_token_id": captioner.bundle.eos_token_ids[0]}
+    path = _copy(captioner.bundle.path, tmp_path, "generation_config.json", change)
+    model = Captioner.load(path)
+    with pytest.warns(UserWarning, match="no_repeat_ngram_size=1 bans EOS"):
+        model.check_options(GenerationOptions(no_repeat_ngram_size=1))
+    with pytest.warns(UserWarning, match="acts on EOS from step 1"):
+        model.check_options(GenerationOptions(repetition_penalty=1.5))
 
 
 @pytest.mark.parametrize(
