@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import signal
 import sys
@@ -54,6 +55,10 @@ class _FailedError(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A caption or a file name that the terminal cannot show must not end the run.
+            stream.reconfigure(errors="backslashreplace")
     arguments = list(sys.argv[1:] if argv is None else argv)
     verb: Callable[[list[str]], int] = _caption
     if arguments[:1] == ["inspect"]:
@@ -85,7 +90,10 @@ def _caption(arguments: list[str]) -> int:
             counts = launch.run()
     except Exception as error:
         raise _FailedError(FAILED, f"the pipeline failed: {_last_line(error)}") from error
-    report.print_run(launch.output, counts)
+    # The workers of another runner may have written where this machine cannot read.
+    if launch.runner.local:
+        report.print_records(launch.output, counts)
+    report.print_summary(counts)
     return _verdict(counts, args.max_error_ratio)
 
 
@@ -205,7 +213,7 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
         "--max_image_bytes",
         type=_positive_int,
         metavar="N",
-        help="of the encoded image",
+        help="of the encoded image; default: 268,435,456",
     )
 
 
@@ -255,7 +263,7 @@ def _early_stopping(text: str) -> bool | str:
 
 def _verdict(counts: Counts, max_error_ratio: float) -> int:
     total = counts.captioned + counts.failed
-    if counts.failed <= max_error_ratio * total:
+    if not counts.failed or counts.failed / total <= max_error_ratio:
         return OK
     return _complain(
         f"{counts.failed} of {total} images failed, more than --max_error_ratio={max_error_ratio}",
@@ -277,7 +285,8 @@ def _quieten() -> None:
     # Beam notes on the root logger, as warnings, which of its optional parts are not installed.
     logging.basicConfig(format="%(levelname)s: %(message)s")
     logging.getLogger().setLevel(logging.ERROR)
-    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    for name in ("apache_beam", "beamcap"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @contextmanager

@@ -39,8 +39,8 @@ def progress_bar(snapshot: Callable[[], Snapshot]) -> AbstractContextManager[obj
     return _Bar(snapshot) if sys.stderr.isatty() else nullcontext()
 
 
-def print_run(output: WriteCaptions, counts: Counts) -> None:
-    """Prints the first captions and errors of a run, read from its files, and a summary."""
+def print_records(output: WriteCaptions, counts: Counts) -> None:
+    """Prints the first captions and errors of a run, read from its files."""
     console = _console(_WIDTH_WHEN_PIPED)
     if counts.captioned:
         console.print(_captions(output.read_captions()))
@@ -48,7 +48,16 @@ def print_run(output: WriteCaptions, counts: Counts) -> None:
     if counts.failed:
         console.print(_errors(output.read_errors()))
         _print_rest(console, counts.failed - _ERRORS_SHOWN, "errors", output.errors_path)
-    console.print(_summary(counts), soft_wrap=True)
+
+
+def print_summary(counts: Counts) -> None:
+    """Prints what became of the images of a run, in one line."""
+    total = counts.captioned + counts.failed
+    rate = total / counts.seconds if counts.seconds else 0.0
+    print(
+        f"{counts.captioned:,} images captioned, {counts.failed:,} failed, "
+        f"{rate:.1f} images/s, {counts.seconds:.1f} s"
+    )
 
 
 def print_model(description: Mapping[str, Any]) -> None:
@@ -69,6 +78,8 @@ class _Bar(Progress):
     """A bar that looks up how far the run is whenever it is drawn."""
 
     def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+        self._run: TaskID | None = None
         super().__init__(
             TextColumn("captioning"),
             BarColumn(),
@@ -78,8 +89,6 @@ class _Bar(Progress):
             console=Console(stderr=True),
             transient=True,
         )
-        self._snapshot = snapshot
-        self._run: TaskID | None = None
         self._run = self.add_task("", total=None)
 
     def get_renderables(self) -> Iterable[RenderableType]:
@@ -116,15 +125,6 @@ def _errors(records: Iterable[dict[str, Any]]) -> Table:
 def _print_rest(console: Console, more: int, what: str, path: str) -> None:
     if more > 0:
         console.print(_text(f"  ... and {more:,} more {what} in {path}"), soft_wrap=True)
-
-
-def _summary(counts: Counts) -> str:
-    total = counts.captioned + counts.failed
-    rate = total / counts.seconds if counts.seconds else 0.0
-    return (
-        f"{counts.captioned:,} images captioned, {counts.failed:,} failed, "
-        f"{rate:.1f} images/s, {counts.seconds:.1f} s"
-    )
 
 
 def _short(uri: str) -> str:

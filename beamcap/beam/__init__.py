@@ -1,7 +1,11 @@
 """beamcap in Apache Beam: the only package that imports Beam.
 
-captioned = pipeline | ReadImages("photos/*.jpg") | CaptionImages(CaptionModelHandler())
-captioned | WriteCaptions("captions.jsonl")
+The path of the data, each step a transform that can also be had alone:
+
+    captioned = pipeline | ReadImages("photos/*.jpg") | CaptionImages(CaptionModelHandler())
+    captioned | WriteCaptions("captions.jsonl")
+
+CaptionModelHandler is what RunInference takes.
 """
 
 from apache_beam import coders

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler
 
-from ..decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS
+from ..decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS, DecodeLimits
 from ..options import GenerationOptions
 from ..types import Caption, CaptionError, ImageInput
 from .progress import PROGRESS
@@ -71,7 +71,13 @@ class CaptionModelHandler(
             max_batch_duration_secs: in streaming, the longest wait for a batch to fill.
             large_model, model_copies: share one model, or so many, between the worker processes of
                 a machine; see Beam's ModelHandler.
+
+        Raises:
+            ValueError: a number out of its range.
         """
+        _check_positive("threads", threads)
+        _check_positive("batch_size", batch_size)
+        DecodeLimits(max_image_pixels=max_image_pixels, max_image_bytes=max_image_bytes)
         super().__init__(
             # One size: Beam's search for the best one would start with batches of a single image.
             min_batch_size=batch_size,
@@ -150,13 +156,18 @@ class CaptionModelHandler(
         return sum(len(element.data) for element in batch if isinstance(element, ImageInput))
 
     def get_metrics_namespace(self) -> str:
-        """ "beamcap", for RunInference's own metrics too."""
+        """Where RunInference counts: beside this handler's own metrics."""
         return METRICS_NAMESPACE
 
     def get_resource_hints(self) -> dict[str, Any]:
         """None: a step with hints of its own is not fused with its neighbours, and every image
         would be copied through the runner. Give --resource_hint for the whole pipeline instead."""
         return {}
+
+
+def _check_positive(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise ValueError(f"{name}={value} is not allowed: it must be at least 1")
 
 
 def _count(results: Sequence[Caption | CaptionError], timings: Timings) -> None:

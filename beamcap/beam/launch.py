@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.metrics import MetricsFilter
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
@@ -18,10 +18,13 @@ from .pipeline import caption_files
 from .progress import PROGRESS
 from .runner import Runner
 from .sinks import WriteCaptions, check_writable, remove_staging
-from .sources import exists, match_paths
+from .sources import matches_something
 
 if TYPE_CHECKING:
     from ..captioner import Captioner
+
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class Counts(NamedTuple):
@@ -37,11 +40,8 @@ class Launch:
     """A pipeline whose input, output, model and options have been found usable."""
 
     runner: Runner
-    patterns: Sequence[str]
-    handler: CaptionModelHandler
-    options: GenerationOptions
+    pipeline: beam.Pipeline
     output: WriteCaptions
-    max_image_bytes: int
     captioner: Captioner | None
     """The model that the checks loaded, kept where the pipeline can share it."""
 
@@ -54,28 +54,15 @@ class Launch:
         PROGRESS.reset()
         started = time.perf_counter()
         try:
-            result = self._run()
+            result = self.pipeline.run()
+            state = result.wait_until_finish()
+            if state != PipelineState.DONE:
+                raise RuntimeError(f"the pipeline ended in the state {state}")
         except BaseException:
             remove_staging(self.output.staging)
             raise
         seconds = time.perf_counter() - started
         return Counts(_counter(result, "images_ok"), _counter(result, "images_failed"), seconds)
-
-    def _run(self) -> PipelineResult:
-        pipeline = beam.Pipeline(runner=self.runner.runner, options=self.runner.options)
-        caption_files(
-            pipeline,
-            self.patterns,
-            self.handler,
-            self.options,
-            self.output,
-            max_image_bytes=self.max_image_bytes,
-        )
-        result = pipeline.run()
-        state = result.wait_until_finish()
-        if state != PipelineState.DONE:
-            raise RuntimeError(f"the pipeline ended in the state {state}")
-        return result
 
 
 def prepare(
@@ -87,29 +74,30 @@ def prepare(
     *,
     max_image_bytes: int,
 ) -> Launch:
-    """Checks all that can be wrong before any work is done.
+    """Checks all that can be wrong before any work is done, and builds the pipeline.
 
     Raises:
         ValueError: the input matches nothing, or the model or the options are unusable.
         OSError: the output cannot be written.
     """
-    FileSystems.set_options(runner.options)
+    pipeline = beam.Pipeline(runner=runner.runner, options=runner.options)
     check_writable(output.path)
-    if not any(exists(path) for pattern in patterns for path in match_paths(pattern)):
-        raise ValueError(f"no file matches --input {' '.join(patterns)}")
+    _check_input(patterns)
     captioner = handler.load_model()
     captioner.check_options(options)
-    return Launch(
-        runner,
-        patterns,
-        handler,
-        options,
-        output,
-        max_image_bytes,
-        captioner if runner.in_process else None,
-    )
+    caption_files(pipeline, patterns, handler, options, output, max_image_bytes=max_image_bytes)
+    return Launch(runner, pipeline, output, captioner if runner.in_process else None)
+
+
+def _check_input(patterns: Sequence[str]) -> None:
+    missing = [pattern for pattern in patterns if not matches_something(pattern)]
+    if len(missing) == len(patterns):
+        raise ValueError(f"no file matches --input {' '.join(patterns)}")
+    for pattern in missing:
+        _LOGGER.warning("no file matches --input %s", pattern)
 
 
 def _counter(result: PipelineResult, name: str) -> int:
     wanted = MetricsFilter().with_namespace(METRICS_NAMESPACE).with_name(name)
-    return sum(counter.result for counter in result.metrics().query(wanted)["counters"])
+    # A counter at zero is None on some runners.
+    return sum(counter.result or 0 for counter in result.metrics().query(wanted)["counters"])

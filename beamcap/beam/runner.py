@@ -9,6 +9,7 @@ from apache_beam.options.pipeline_options import (
     DirectOptions,
     PipelineOptions,
     StandardOptions,
+    WorkerOptions,
     _BeamArgumentParser,
 )
 from apache_beam.portability.api import beam_provision_api_pb2
@@ -27,6 +28,8 @@ class Runner(NamedTuple):
 
     runner: PipelineRunner
     options: PipelineOptions
+    local: bool
+    """On this machine, as the direct runner."""
     in_process: bool
     """In this very process, so that it shares the model and its progress can be seen."""
     threads: int | None
@@ -50,7 +53,7 @@ def choose_runner(flags: Sequence[str]) -> Runner:
             "write errors as captions; choose another runner"
         )
     if short_name not in _LOCAL:
-        return Runner(_create_runner(name), options, in_process=False, threads=None)
+        return Runner(_create_runner(name), options, local=False, in_process=False, threads=None)
     # Only here: another runner may have flags of its own, which its job server declares.
     unknown = _unknown_arguments(flags)
     if unknown:
@@ -60,8 +63,16 @@ def choose_runner(flags: Sequence[str]) -> Runner:
 
 def _local_runner(options: PipelineOptions) -> Runner:
     direct = options.view_as(DirectOptions)
-    # 0 means all cores; Beam would count the machine's, and not those that the container has.
+    if direct.direct_num_workers < 0:
+        raise ValueError(
+            f"--direct_num_workers={direct.direct_num_workers} is not allowed: give a number of "
+            "workers, or 0 for one a core"
+        )
+    # For 0 Beam would count the machine's cores, and not those that the container has.
     direct.direct_num_workers = direct.direct_num_workers or available_cores()
+    # Workers in other processes print all that they log, and by default they log every step.
+    workers = options.view_as(WorkerOptions)
+    workers.default_sdk_harness_log_level = workers.default_sdk_harness_log_level or "ERROR"
     # What Beam's DirectRunner does to hand the options to workers in other processes.
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
     provision_info = fn_runner.ExtendedProvisionInfo(
@@ -70,6 +81,7 @@ def _local_runner(options: PipelineOptions) -> Runner:
     return Runner(
         fn_runner.FnApiRunner(provision_info=provision_info),
         options,
+        local=True,
         in_process=direct.direct_running_mode != "multi_processing",
         threads=max(1, available_cores() // direct.direct_num_workers),
     )
@@ -83,7 +95,8 @@ def _create_runner(name: str) -> PipelineRunner:
 
 
 def _unknown_arguments(flags: Sequence[str]) -> list[str]:
-    # Beam only logs what it does not know, and goes on without it.
+    # Beam only logs what it does not know, and goes on without it. Its own parser is private, but
+    # no other knows all of its flags.
     parser = _BeamArgumentParser(allow_abbrev=False, add_help=False)
     for group in PipelineOptions.__subclasses__():
         group._add_argparse_args(parser)

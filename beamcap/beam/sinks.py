@@ -35,7 +35,9 @@ class WriteCaptions(beam.PTransform):
     """
 
     def __init__(self, path: str, *, format: str | None = None) -> None:
-        """Args:
+        """Configures the transform.
+
+        Args:
             path: the file, on any file system that Beam knows.
             format: "jsonl" or "parquet"; by default the path's extension.
 
@@ -43,10 +45,11 @@ class WriteCaptions(beam.PTransform):
             ValueError: the format is not known.
         """
         super().__init__()
-        self.path = path
-        self.errors_path = errors_path(path)
+        # Whole: a worker may have another working directory.
+        self.path = str(FileSystems.join(*FileSystems.split(path)))
+        self.errors_path = errors_path(self.path)
         self.format = format_of(path, format)
-        self.staging = staging_folder(path)
+        self.staging = staging_folder(self.path)
 
     def expand(self, captioned: CaptionedImages) -> beam.PCollection[str]:
         """Builds the transform.
@@ -70,7 +73,7 @@ class WriteCaptions(beam.PTransform):
                 publish,
                 beam.pvalue.AsIter(self._write("Errors", errors, JSON_LINES)),
                 beam.pvalue.AsIter(self._write("Captions", captions, self.format)),
-            )
+            ).with_output_types(str)
         )
 
     def read_captions(self) -> Iterator[dict[str, Any]]:
@@ -92,7 +95,7 @@ class WriteCaptions(beam.PTransform):
         return (
             results
             | f"Window{label}" >> beam.WindowInto(GlobalWindows())
-            | f"Write{label}" >> beam.ParDo(_WritePart(self.staging, format))
+            | f"Write{label}" >> beam.ParDo(_WritePart(self.staging, format)).with_output_types(str)
         )
 
 

@@ -38,9 +38,11 @@ class CaptionImages(beam.PTransform):
     def __init__(
         self, handler: CaptionModelHandler, options: GenerationOptions | None = None
     ) -> None:
-        """Args:
-        handler: the model and how to run it.
-        options: generation options; unset ones take the model's defaults.
+        """Configures the transform.
+
+        Args:
+            handler: the model and how to run it.
+            options: generation options; unset ones take the model's defaults.
         """
         super().__init__()
         self._handler = handler
@@ -51,7 +53,8 @@ class CaptionImages(beam.PTransform):
         # RunInference's batches have a timestamp of their own: each element's travels beside it.
         outputs = (
             images
-            | "KeepTimestamp" >> beam.ParDo(_KeepTimestamp())
+            | "KeepTimestamp"
+            >> beam.ParDo(_KeepTimestamp()).with_input_types(ImageInput | CaptionError)
             | "RunInference"
             >> RunInference(KeyedModelHandler(self._handler), inference_args=asdict(self._options))
             | "RestoreTimestamp"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,15 +17,18 @@ import pyarrow.parquet as pq
 import pytest
 from fakes import FakeCaptioner, Folder
 
-from beamcap import GenerationOptions
+from beamcap import Caption, Captioner, GenerationOptions
 from beamcap.beam import CaptionModelHandler, launch
+from beamcap.bundle import Bundle
 from beamcap.cli import _caption_parser, main
+from beamcap.decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS
 
 HERE = Path(__file__).parent
 RUN_WITH_FAKE_MODEL = """
 import sys
 from fakes import FakeCaptioner
 from beamcap.beam import CaptionModelHandler
+from beamcap.decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS
 from beamcap.cli import main
 CaptionModelHandler.load_model = lambda handler: FakeCaptioner(seconds_a_batch=0.2)
 sys.exit(main())
@@ -78,6 +83,25 @@ def test_a_run(
     assert len(Path(f"{output}.errors.jsonl").read_text().splitlines()) == 8
 
 
+def test_the_embedded_model_in_the_pipeline_captions_as_in_the_library(
+    photos: dict[str, bytes], broken_files: dict[str, bytes], tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, data in {**photos, **broken_files}.items():
+        (folder / name).write_bytes(data)
+    output = tmp_path / "captions.jsonl"
+    flags = ["--batch_size=3", "--num_beams=2", "--max_new_tokens=8"]
+    assert main(["--input", f"{folder}/*", "--output", str(output), *flags]) == 0
+    options = GenerationOptions(num_beams=2, max_new_tokens=8)
+    expected = Captioner.load().caption([str(folder / name) for name in sorted(photos)], options)
+    records = [json.loads(line) for line in output.read_text().splitlines()]
+    for record, caption in zip(records, expected, strict=True):
+        assert isinstance(caption, Caption)
+        candidates = [candidate._asdict() for candidate in caption.candidates]
+        assert record == {**caption._asdict(), "candidates": candidates}
+
+
 def test_only_the_first_captions_and_errors_are_shown(
     pictures: list[bytes],
     tmp_path: Path,
@@ -96,6 +120,25 @@ def test_only_the_first_captions_and_errors_are_shown(
     assert " 49.jpg " in out and " 50.jpg " not in out
     assert f"... and 14 more errors in {output}.errors.jsonl\n" in out
     assert pq.read_table(output).num_rows == 40
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_sees_how_far_the_run_is(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = FakeCaptioner(seconds_a_batch=0.1)
+    monkeypatch.setattr(CaptionModelHandler, "load_model", lambda handler: slow)
+    terminal = _Terminal()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", terminal)
+        patch.setenv("TERM", "xterm")
+        assert main(["--input", folder.pattern, "--output", str(tmp_path / "c.jsonl")]) == 0
+    shown = terminal.getvalue()
+    assert "captioning" in shown and "28/28" in shown
 
 
 def test_what_is_printed_cannot_command_the_terminal(
@@ -201,6 +244,7 @@ def test_a_failing_pipeline_writes_nothing_and_ends_with_1(
         (["--num_beam=3"], "unrecognized arguments: --num_beam=3"),
         (["stray.jpg"], "unrecognized arguments: stray.jpg"),
         (["--streaming", "stray.jpg"], "unrecognized arguments: stray.jpg"),
+        (["--direct_num_workers=-1"], "--direct_num_workers=-1 is not allowed"),
         (["--runner=DaskRunner"], "DaskRunner is refused"),
         (["--runner=NoSuchRunner"], "runner 'NoSuchRunner' cannot be used"),
         (["--format=parquet", "--output={folder}"], "is there and is not a file"),
@@ -225,6 +269,17 @@ def test_wrong_usage_is_found_before_any_work(
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
 
 
+def test_a_model_with_a_missing_file(
+    folder: Folder, tmp_path: Path, no_work: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(Bundle.find("beamcap-small").path, model)
+    (model / "tokenizer.json").unlink()
+    output = str(tmp_path / "captions.jsonl")
+    assert main(["--input", folder.pattern, "--output", output, "--model", str(model)]) == 2
+    assert complaint(capsys) == f"beamcap: model {model}: tokenizer.json is missing\n"
+
+
 @pytest.mark.parametrize("pattern", ["none/*.jpg", "none.jpg"])
 def test_an_input_that_matches_nothing(
     tmp_path: Path,
@@ -236,6 +291,21 @@ def test_an_input_that_matches_nothing(
     given = str(tmp_path / pattern)
     assert main(["--input", given, "--output", str(tmp_path / "captions.jsonl")]) == 2
     assert f"no file matches --input {given}" in complaint(capsys)
+
+
+def test_a_pattern_that_matches_nothing_beside_one_that_does(
+    folder: Folder,
+    tmp_path: Path,
+    fake_model: FakeCaptioner,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    patterns = [folder.pattern, f"{tmp_path}/none/*.jpg", f"{tmp_path}/none.jpg"]
+    output = tmp_path / "captions.jsonl"
+    assert main(["--input", *patterns, "--output", str(output)]) == 0
+    warnings = [f"no file matches --input {pattern}" for pattern in patterns[1:]]
+    assert caplog.messages == warnings
+    errors = map(json.loads, Path(f"{output}.errors.jsonl").read_text().splitlines())
+    assert [e["reason"] for e in errors if e["key"] == patterns[2]] == ["not_found"]
 
 
 @pytest.mark.parametrize(
@@ -252,6 +322,19 @@ def test_a_model_that_cannot_be_found(
     arguments = [word.format(input=folder.pattern, output=output) for word in verb]
     assert main([*arguments, str(tmp_path / "no-model")]) == 2
     assert "no-model' does not exist" in complaint(capsys)
+
+
+def test_inspect(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "beamcap-small"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0][0].startswith("beamcap-small@")
+    assert ["encode:", "encoder_model.onnx"] in lines
+    pixels = ["pixel_values", "pixels", "float32", "[batch_size,", "3,", "224,", "224]"]
+    assert ["input", *pixels] in lines
+    assert ["size", "[224,", "224]"] in lines
+    assert ["num_beams", "3"] in lines
 
 
 @pytest.mark.parametrize(
@@ -287,6 +370,12 @@ def test_help_imports_nothing_heavy(verb: list[str]) -> None:
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert out.startswith("usage: python -m beamcap")
+
+
+def test_help_tells_the_limits() -> None:
+    text = " ".join(_caption_parser().format_help().split())
+    assert f"pixel is decoded; default: {DEFAULT_MAX_IMAGE_PIXELS:,}" in text
+    assert f"of the encoded image; default: {DEFAULT_MAX_IMAGE_BYTES:,}" in text
 
 
 @pytest.fixture

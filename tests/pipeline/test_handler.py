@@ -43,6 +43,12 @@ def test_it_is_plain_configuration() -> None:
     assert copy.__dict__ == handler.__dict__
 
 
+@pytest.mark.parametrize("name", ["threads", "batch_size", "max_image_pixels", "max_image_bytes"])
+def test_a_wrong_number_is_refused_at_once(name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        CaptionModelHandler(**{name: 0})
+
+
 def test_results_keep_the_places_of_their_elements(batch: list[ImageInput | CaptionError]) -> None:
     results = FakeHandler().run_inference(batch, FakeCaptioner())
     assert results == expected(batch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +14,7 @@ from fakes import FailingHandler, FakeHandler, Folder
 
 from beamcap import CaptionError, GenerationOptions
 from beamcap.beam import CaptionImages, CaptionModelHandler, ReadImages, WriteCaptions
-from beamcap.beam.launch import Launch
+from beamcap.beam.launch import Launch, prepare
 from beamcap.beam.pipeline import caption_files
 from beamcap.beam.runner import choose_runner
 from beamcap.beam.sinks import errors_path
@@ -42,15 +41,16 @@ def check(output: WriteCaptions, folder: Folder) -> None:
     assert all(error["uri"] == key and error["message"] for key, error in errors.items())
 
 
-def launch(folder: Folder, output: WriteCaptions, *flags: str) -> Launch:
-    return Launch(
+def launch(
+    folder: Folder, output: WriteCaptions, *flags: str, handler: type[CaptionModelHandler]
+) -> Launch:
+    return prepare(
         choose_runner(flags),
         [folder.pattern],
-        FakeHandler(batch_size=3),
+        handler(batch_size=3),
         GenerationOptions(),
         output,
         max_image_bytes=1 << 20,
-        captioner=None,
     )
 
 
@@ -71,14 +71,14 @@ def test_every_file_has_its_record(
     here = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*here, os.environ.get("PYTHONPATH", "")]))
     output = WriteCaptions(str(tmp_path / "captions.jsonl"))
-    counts = launch(folder, output, *flags).run()
+    counts = launch(folder, output, *flags, handler=FakeHandler).run()
     assert counts[:2] == (len(folder.captions), len(folder.errors))
     check(output, folder)
 
 
 def test_in_process_the_order_is_that_of_the_names(folder: Folder, tmp_path: Path) -> None:
     output = WriteCaptions(str(tmp_path / "captions.jsonl"))
-    launch(folder, output).run()
+    launch(folder, output, handler=FakeHandler).run()
     assert [record["key"] for record in output.read_captions()] == sorted(folder.captions)
     assert [record["key"] for record in output.read_errors()] == sorted(folder.errors)
 
@@ -124,7 +124,7 @@ def test_a_run_that_fails_writes_nothing(folder: Folder, tmp_path: Path) -> None
     path = tmp_path / "captions.jsonl"
     path.write_text("of an earlier run\n")
     output = WriteCaptions(str(path))
-    failing = dataclasses.replace(launch(folder, output), handler=FailingHandler(batch_size=3))
+    failing = launch(folder, output, handler=FailingHandler)
     with pytest.raises(RuntimeError, match="the machine is on fire"):
         failing.run()
     assert path.read_text() == "of an earlier run\n"

@@ -15,7 +15,7 @@ from fakes import Folder
 
 from beamcap import CaptionError, ImageInput
 from beamcap.beam import ReadImages
-from beamcap.beam.sources import match_paths, read_image
+from beamcap.beam.sources import match_paths, matches_something, read_image
 
 LIMIT = 1 << 20
 
@@ -159,6 +159,7 @@ def test_other_file_systems_are_beams(pipeline: beam.Pipeline) -> None:
     assert list(match_paths("remote://bucket/*")) == sorted(_RemoteFileSystem.FILES)
     assert list(match_paths("remote://bucket/none.jpg")) == ["remote://bucket/none.jpg"]
     assert list(match_paths("remote://none/*")) == []
+    assert matches_something("remote://bucket/a*") and not matches_something("remote://none/*")
     good = read_image("remote://bucket/a.jpg", LIMIT)
     assert isinstance(good, ImageInput) and good.data == Path(__file__).read_bytes()
     bad = read_image("remote://bucket/b.jpg", LIMIT)

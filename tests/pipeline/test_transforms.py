@@ -18,7 +18,7 @@ from apache_beam.transforms.window import (
     TimestampedValue,
     WindowFn,
 )
-from apache_beam.typehints import schemas
+from apache_beam.typehints import TypeCheckError, schemas
 from apache_beam.utils.timestamp import Timestamp
 from fakes import FakeHandler, fake_result
 
@@ -79,6 +79,16 @@ def test_timestamps_survive_in_the_global_window(
     captions, errors = keys(captioned)
     assert_that(captions, equal_to(at("0", "1", "2", "3")), "Captions", reify_windows=True)
     assert_that(errors, equal_to(at("bad", "lost")), "Errors", reify_windows=True)
+    pipeline.run()
+
+
+def test_timestamps_survive_where_batches_wait_to_fill(
+    pipeline: beam.Pipeline, images: list[ImageInput | CaptionError]
+) -> None:
+    handler = FakeHandler(batch_size=3, max_batch_duration_secs=1)
+    captions, _ = keys(timed(pipeline, images) | CaptionImages(handler))
+    times = captions | beam.Map(lambda key, time=beam.DoFn.TimestampParam: (key, time))
+    assert_that(times, equal_to([(key, Timestamp(TIMES[key])) for key in ("0", "1", "2", "3")]))
     pipeline.run()
 
 
@@ -165,6 +175,12 @@ def test_wrong_options_fail_before_the_run(pipeline: beam.Pipeline) -> None:
     images = pipeline | beam.Create([UNREAD])
     with pytest.raises(ValueError, match="num_beams=0"):
         images | CaptionImages(FakeHandler(), GenerationOptions(num_beams=0))
+
+
+def test_what_is_no_image_is_refused_before_the_run(pipeline: beam.Pipeline) -> None:
+    names = pipeline | beam.Create(["photo.jpg"])
+    with pytest.raises(TypeCheckError, match="ImageInput"):
+        names | CaptionImages(FakeHandler())
 
 
 def test_outputs_have_types_and_schemas(pipeline: beam.Pipeline) -> None:
