@@ -113,6 +113,16 @@ def test_float16_captions_are_nearly_those_of_numpy(beams: int) -> None:
     assert_same(hypotheses(generated.results), hypotheses(expected), HALF_TOLERANCE)
 
 
+def test_caches_that_no_graph_takes_are_left_alone(tmp_path: Path) -> None:
+    (copy_of("split", tmp_path) / "decoder_with_past_model.onnx").unlink()
+    pixel_values, chosen = images(5), options(num_beams=3)
+    model = load(tmp_path)
+    assert model.describe()[1]["role"] == "step without a cache"
+    found = model.generate(pixel_values, [1], chosen)
+    expected = load(TINY / "split").generate(pixel_values, [1], chosen)
+    assert_same(hypotheses(found.results), hypotheses(expected.results))
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("beams", [1, 4])
 def test_a_caption_does_not_depend_on_its_batch(form: str, beams: int) -> None:
