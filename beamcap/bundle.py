@@ -49,6 +49,8 @@ class Bundle:
     start_token_id: int
     eos_token_ids: tuple[int, ...]
     pad_token_id: int | None
+    max_positions: int | None
+    """Tokens that the decoder has positions for; None if the configuration does not say."""
 
     @classmethod
     def find(cls, model: str | Path) -> Bundle:
@@ -84,6 +86,7 @@ class Bundle:
             start_token_id=_start_token_id(path, generation),
             eos_token_ids=_eos_token_ids(path, generation),
             pad_token_id=_token_id(path, "pad_token_id", generation.get("pad_token_id")),
+            max_positions=_max_positions(config),
         )
 
     @property
@@ -245,3 +248,12 @@ def _required_token_id(path: Path, name: str, token: object) -> int:
     if isinstance(token, bool) or not isinstance(token, int) or token < 0:
         raise ValueError(f"model {path}: {name}={token!r} is not a token id (an integer >= 0)")
     return token
+
+
+def _max_positions(config: dict[str, Any]) -> int | None:
+    decoder = config.get("decoder")
+    for name in ("max_position_embeddings", "n_positions"):
+        positions = (decoder if isinstance(decoder, dict) else config).get(name)
+        if isinstance(positions, int) and positions > 0:
+            return positions
+    return None

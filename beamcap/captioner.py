@@ -7,6 +7,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,14 +29,16 @@ _PROVIDERS = ("cpu",)
 _BATCH_SIZE = 8
 
 
-class Timings(NamedTuple):
-    """Where the time of some images went. Preparing runs in several threads: its times add up."""
+@dataclass
+class Timings:
+    """Where the time of some images went. Images are prepared in several threads: the first two
+    add up over these, the last two are time on the clock."""
 
-    decode_ms: float
-    preprocess_ms: float
-    encode_ms: float
-    search_ms: float
-    tokens: int
+    decode_ms: float = 0.0
+    preprocess_ms: float = 0.0
+    encode_ms: float = 0.0
+    search_ms: float = 0.0
+    tokens: int = 0
     """Tokens of the captions returned."""
 
 
@@ -49,37 +52,13 @@ class CaptionBatch(NamedTuple):
 class _Prepared(NamedTuple):
     """An image ready for the encoder."""
 
-    index: int
+    position: int
     source: ImageInput
     pixel_values: NDArray[np.float32]
     width: int
     height: int
     decode_ms: float
     preprocess_ms: float
-
-
-class _Clock:
-    """Adds up milliseconds and tokens over one call of caption_batch, in its thread."""
-
-    def __init__(self) -> None:
-        self._sums = [0.0] * 4
-        self._tokens = 0
-
-    def add(
-        self,
-        *,
-        decode_ms: float = 0,
-        preprocess_ms: float = 0,
-        encode_ms: float = 0,
-        search_ms: float = 0,
-        tokens: int = 0,
-    ) -> None:
-        given = (decode_ms, preprocess_ms, encode_ms, search_ms)
-        self._sums = [total + part for total, part in zip(self._sums, given, strict=True)]
-        self._tokens += tokens
-
-    def timings(self) -> Timings:
-        return Timings(*self._sums, tokens=self._tokens)
 
 
 class Captioner:
@@ -113,6 +92,7 @@ class Captioner:
             intra_op_threads=self._threads,
         )
         self._check_pixels()
+        self._check_tokens()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="beamcap-prepare")
         self.check_options(None)
 
@@ -174,21 +154,22 @@ class Captioner:
     ) -> CaptionBatch:
         """As `caption`, with the time that each stage took."""
         search_options = self._search_options(options)
-        clock = _Clock()
+        timings = Timings()
         results: dict[int, Caption | CaptionError] = {}
         batch: list[_Prepared] = []
         for index, prepared in enumerate(self._prepare_all(images)):
             if isinstance(prepared, CaptionError):
                 results[index] = prepared
                 continue
-            clock.add(decode_ms=prepared.decode_ms, preprocess_ms=prepared.preprocess_ms)
+            timings.decode_ms += prepared.decode_ms
+            timings.preprocess_ms += prepared.preprocess_ms
             batch.append(prepared)
             if len(batch) == self._batch_size:
-                results.update(self._caption_prepared(batch, search_options, clock))
+                results.update(self._caption_prepared(batch, search_options, timings))
                 batch = []
         if batch:
-            results.update(self._caption_prepared(batch, search_options, clock))
-        return CaptionBatch([results[index] for index in range(len(results))], clock.timings())
+            results.update(self._caption_prepared(batch, search_options, timings))
+        return CaptionBatch([results[index] for index in range(len(results))], timings)
 
     def check_options(self, options: GenerationOptions | None) -> None:
         """Raises ValueError where the options contradict each other or the model."""
@@ -218,8 +199,10 @@ class Captioner:
     def _search_options(self, options: GenerationOptions | None) -> _core.Options:
         merged = (options or GenerationOptions()).over(self.bundle.defaults)
         self._warn_of_banned_eos(merged)
+        arguments = merged.search_arguments(len(self._prompt))
+        self._check_length(arguments["max_length"])
         return _core.Options(
-            **merged.search_arguments(len(self._prompt)),
+            **arguments,
             eos_token_ids=list(self.bundle.eos_token_ids),
         )
 
@@ -235,6 +218,25 @@ class Captioner:
             raise ValueError(
                 f"model {self.bundle.path}: preprocessor_config.json makes images of {made[0]}x"
                 f"{made[1]}, but {self.bundle.encoder.name} takes {taken[0]}x{taken[1]}"
+            )
+
+    def _check_tokens(self) -> None:
+        vocabulary = self._model.vocab_size
+        for token in (self.bundle.start_token_id, *self.bundle.eos_token_ids):
+            if vocabulary is not None and token >= vocabulary:
+                raise ValueError(
+                    f"model {self.bundle.path}: generation_config.json names the token {token}, "
+                    f"but {self.bundle.decoder.name} knows {vocabulary} tokens"
+                )
+
+    def _check_length(self, max_length: int) -> None:
+        # The last token is only generated, never fed.
+        positions = self.bundle.max_positions
+        if positions is not None and max_length - 1 > positions:
+            raise ValueError(
+                f"a sequence of {max_length} tokens, prompt included, is longer than the "
+                f"{positions + 1} that {self.bundle.name} can write: lower max_length or "
+                "max_new_tokens"
             )
 
     def _warn_of_banned_eos(self, options: GenerationOptions) -> None:
@@ -264,7 +266,7 @@ class Captioner:
             yield ahead.popleft().result()
 
     def _prepare(
-        self, index: int, source: ImageInput, image: ImageLike
+        self, position: int, source: ImageInput, image: ImageLike
     ) -> _Prepared | CaptionError:
         started = time.perf_counter()
         pixels = load_pixels(source, image, self._limits)
@@ -277,7 +279,7 @@ class Captioner:
         except ValueError as error:
             return caption_error(source, "preprocess", "unusable_pixels", str(error))
         return _Prepared(
-            index=index,
+            position=position,
             # The encoded bytes have done their work: what waits for its batch need not hold them.
             source=source._replace(data=b""),
             pixel_values=out,
@@ -288,42 +290,43 @@ class Captioner:
         )
 
     def _caption_prepared(
-        self, batch: list[_Prepared], options: _core.Options, clock: _Clock
+        self, batch: list[_Prepared], options: _core.Options, timings: Timings
     ) -> dict[int, Caption | CaptionError]:
         pixel_values = np.stack([prepared.pixel_values for prepared in batch])
         try:
             generated = self._model.generate(pixel_values, self._prompt, options)
         except (RuntimeError, MemoryError) as error:
-            return self._after_failure(batch, options, clock, error)
-        clock.add(encode_ms=generated.encode_ms, search_ms=generated.search_ms)
+            return self._after_failure(batch, options, timings, error)
+        timings.encode_ms += generated.encode_ms
+        timings.search_ms += generated.search_ms
         return {
-            prepared.index: self._result(prepared, result, clock)
+            prepared.position: self._result(prepared, result, timings)
             for prepared, result in zip(batch, generated.results, strict=True)
         }
 
     def _after_failure(
-        self, batch: list[_Prepared], options: _core.Options, clock: _Clock, error: Exception
+        self, batch: list[_Prepared], options: _core.Options, timings: Timings, error: Exception
     ) -> dict[int, Caption | CaptionError]:
         """Halves a batch that failed (it may not fit in memory); a single image has its error."""
         if len(batch) == 1:
             message = f"{self.model_id}: {error}"
             failure = caption_error(batch[0].source, "encode", "model_failed", message)
-            return {batch[0].index: failure}
+            return {batch[0].position: failure}
         half = len(batch) // 2
         return {
-            **self._caption_prepared(batch[:half], options, clock),
-            **self._caption_prepared(batch[half:], options, clock),
+            **self._caption_prepared(batch[:half], options, timings),
+            **self._caption_prepared(batch[half:], options, timings),
         }
 
     def _result(
-        self, prepared: _Prepared, result: _core.ImageResult, clock: _Clock
+        self, prepared: _Prepared, result: _core.ImageResult, timings: Timings
     ) -> Caption | CaptionError:
         source = prepared.source
         if result.error:
             message = f"{self.model_id}: {result.error}"
             return caption_error(source, "search", "bad_logits", message)
         candidates = [self._candidate(hypothesis) for hypothesis in result.hypotheses]
-        clock.add(tokens=sum(len(candidate.token_ids) for candidate in candidates))
+        timings.tokens += sum(len(candidate.token_ids) for candidate in candidates)
         best = candidates[0]
         return Caption(
             key=source.key,

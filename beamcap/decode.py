@@ -89,7 +89,8 @@ def decode(data: bytes, limits: DecodeLimits | None = None) -> npt.NDArray[np.ui
         raise DecodeError("empty", "the file is empty")
     if len(data) > limits.max_image_bytes:
         raise DecodeError(
-            "too_many_bytes", f"the file has more than max_image_bytes={limits.max_image_bytes}"
+            "too_many_bytes",
+            f"the file is larger than max_image_bytes={limits.max_image_bytes} allows",
         )
     try:
         with _pillow_errors(), Image.open(io.BytesIO(data), formats=_formats()) as image:
@@ -127,8 +128,8 @@ def _check_size(image: Image.Image, limits: DecodeLimits) -> None:
     if image.width * image.height > limits.max_image_pixels:
         raise DecodeError(
             "too_many_pixels",
-            f"the image is {image.width} x {image.height} pixels, and "
-            f"max_image_pixels={limits.max_image_pixels}",
+            f"the image is {image.width} x {image.height} pixels, more than "
+            f"max_image_pixels={limits.max_image_pixels} allows",
         )
 
 
@@ -261,7 +262,9 @@ def _damaged(error: Exception) -> DecodeError:
         return DecodeError("truncated", f"the image ends before its last pixel: {text}")
     if "text chunk" in lower or "max_text" in lower:
         return DecodeError("too_much_metadata", f"the image's metadata is too large: {text}")
-    if isinstance(error, NotImplementedError) or "not supported" in lower or "not avail" in lower:
+    if isinstance(error, NotImplementedError) or re.search(
+        r"unsupported|not supported|not avail", lower
+    ):
         return DecodeError("unsupported", f"the image cannot be decoded: {text}")
     return DecodeError("corrupt", f"the image is damaged: {text}")
 
@@ -292,9 +295,7 @@ def _not_opened(data: bytes) -> DecodeError:
                 and 0 in struct.unpack_from(fields, data)
             ):
                 return DecodeError("zero_size", f"the {name} image has a width or height of zero")
-            return DecodeError(
-                "corrupt", f"this begins as a {name} file, but its header is damaged"
-            )
+            return DecodeError("corrupt", f"the header of this {name} file is damaged or cut off")
     known = ", ".join(_formats())
     return DecodeError(
         "unknown_format",

@@ -203,8 +203,8 @@ def _recipe_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of _core.Recipe, without pass_order."""
     processor = _processor_type(config)
     _refuse_unknown(config, processor)
-    given = {key: value for key, value in config.items() if value is not None}
-    settings = {**_COMMON, **_DEFAULTS.get(processor, {}), **given}
+    # A null is a value of its own there: it turns a default off, and does not bring it back.
+    settings = {**_COMMON, **_DEFAULTS.get(processor, {}), **config}
     fields: dict[str, Any] = {"rescale_factor": 1.0}
     if settings["do_resize"]:
         fields["resample"] = _resample(settings)
@@ -279,7 +279,7 @@ def _height_width(key: str, value: object) -> tuple[int, int]:
 
 
 def _side(key: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int) or isinstance(value, bool) or value.bit_length() > 62:
         raise ValueError(f"{key!r} must be whole pixels, got {value!r}")
     return value
 
@@ -312,5 +312,5 @@ def _three_numbers(settings: Mapping[str, Any], key: str) -> tuple[float, float,
 
 def _needed(settings: Mapping[str, Any], key: str) -> Any:
     if settings.get(key) is None:
-        raise ValueError(f"{key!r} is missing, and without an image_processor_type has no default")
+        raise ValueError(f"{key!r} is missing (or null), and has no default")
     return settings[key]

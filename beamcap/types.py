@@ -1,7 +1,6 @@
 """The values that travel: an image to caption, its caption, or why it has none."""
 
-from __future__ import annotations
-
+# Annotations must not be postponed here: Beam reads them to find the schemas of these rows.
 from typing import NamedTuple
 
 

@@ -36,8 +36,7 @@ class PythonDecoder : public Decoder {
     const auto rows = static_cast<py::ssize_t>(tokens.size()) / static_cast<py::ssize_t>(width);
     py::array_t<std::int64_t> array = copy_to_numpy(tokens).reshape({rows, static_cast<py::ssize_t>(width)});
     // Kept here until the next step: the search reads it in place.
-    logits_ = LogitsArray::ensure(method("step")(array));
-    if (!logits_) throw py::error_already_set();
+    logits_ = LogitsArray(method("step")(array));
     if (logits_.ndim() != 2 || logits_.shape(0) != rows) {
       throw std::runtime_error("Decoder.step must return logits of shape (" + std::to_string(rows) +
                                ", vocabulary), but returned " + py::str(logits_.attr("shape")).cast<std::string>());

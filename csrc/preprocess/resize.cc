@@ -47,21 +47,31 @@ class RingOfRows {
   std::vector<std::uint8_t> bytes_;
 };
 
-// Calls kernel with the rows [first, last) of `in`, and their places in `out`, a block at a time.
-template <typename In, typename Out>
-void horizontal_pass(const ResizeKernels& kernels, const Coefficients& weights, In&& in, Out&& out, std::int64_t first,
-                     std::int64_t last) {
-  for (std::int64_t start = first; start < last; start += kRowBlock) {
-    std::array<const std::uint8_t*, kRowBlock> rows;
-    std::array<std::uint8_t*, kRowBlock> places;
-    for (std::size_t r = 0; r < kRowBlock; ++r) {
-      const std::int64_t row = std::min(start + static_cast<std::int64_t>(r), last - 1);
-      rows[r] = in[row];
-      places[r] = out[row];
+class HorizontalPass {
+ public:
+  HorizontalPass(const ResizePlan& plan, const ResizeKernels& kernels)
+      : kernels_(kernels), weights_(plan.horizontal, plan.filter), arranged_(kernels.arrange(weights_)) {}
+
+  // Resizes the rows [first, last) of `in` to those of `out`, which has the slack.
+  template <typename In>
+  void operator()(In&& in, RingOfRows& out, std::int64_t first, std::int64_t last) const {
+    for (std::int64_t start = first; start < last; start += kRowBlock) {
+      std::array<const std::uint8_t*, kRowBlock> rows;
+      std::array<std::uint8_t*, kRowBlock> places;
+      for (std::size_t r = 0; r < kRowBlock; ++r) {
+        const std::int64_t row = std::min(start + static_cast<std::int64_t>(r), last - 1);
+        rows[r] = in[row];
+        places[r] = out[row];
+      }
+      kernels_.horizontal(rows, weights_, arranged_, places);
     }
-    kernels.horizontal(rows, weights, places);
   }
-}
+
+ private:
+  const ResizeKernels& kernels_;
+  Coefficients weights_;
+  std::vector<std::int16_t> arranged_;
+};
 
 // The vertical pass of one output row, over input rows that In gives by index.
 template <typename In>
@@ -106,13 +116,13 @@ void resize_vertically(const SourceRows& source, const ResizePlan& plan, const R
 
 void resize_horizontally(const SourceRows& source, const ResizePlan& plan, const RowSink& sink,
                          const ResizeKernels& kernels) {
-  const Coefficients weights(plan.horizontal, plan.filter);
+  const HorizontalPass across(plan, kernels);
   const auto row_bytes = to_size(plan.horizontal.count) * 3;
   const std::int64_t last = plan.vertical.first + plan.vertical.count;
   RingOfRows ring(kRowBlock, row_bytes);
   for (std::int64_t start = plan.vertical.first; start < last; start += kRowBlock) {
     const std::int64_t stop = std::min(start + static_cast<std::int64_t>(kRowBlock), last);
-    horizontal_pass(kernels, weights, source, ring, start, stop);
+    across(source, ring, start, stop);
     for (std::int64_t row = start; row < stop; ++row) {
       sink(row - plan.vertical.first, {ring[row], row_bytes});
     }
@@ -121,7 +131,7 @@ void resize_horizontally(const SourceRows& source, const ResizePlan& plan, const
 
 void resize_horizontal_first(const SourceRows& source, const ResizePlan& plan, const RowSink& sink,
                              const ResizeKernels& kernels) {
-  const Coefficients across(plan.horizontal, plan.filter);
+  const HorizontalPass across(plan, kernels);
   const Coefficients down(plan.vertical, plan.filter);
   std::int64_t most_taps = 0;
   for (std::int64_t y = 0; y < plan.vertical.count; ++y) {
@@ -133,7 +143,7 @@ void resize_horizontal_first(const SourceRows& source, const ResizePlan& plan, c
   for (std::int64_t y = 0; y < plan.vertical.count; ++y) {
     while (done < down.end(y)) {
       const std::int64_t stop = std::min(done + static_cast<std::int64_t>(kRowBlock), plan.vertical.in);
-      horizontal_pass(kernels, across, source, ring, done, stop);
+      across(source, ring, done, stop);
       done = stop;
     }
     vertical_row(kernels, down, y, ring, out.size(), out.data());
@@ -143,7 +153,7 @@ void resize_horizontal_first(const SourceRows& source, const ResizePlan& plan, c
 
 void resize_vertical_first(const SourceRows& source, const ResizePlan& plan, const RowSink& sink,
                            const ResizeKernels& kernels) {
-  const Coefficients across(plan.horizontal, plan.filter);
+  const HorizontalPass across(plan, kernels);
   const Coefficients down(plan.vertical, plan.filter);
   const auto in_bytes = to_size(plan.horizontal.in) * 3;
   const auto out_bytes = to_size(plan.horizontal.count) * 3;
@@ -154,7 +164,7 @@ void resize_vertical_first(const SourceRows& source, const ResizePlan& plan, con
     for (std::int64_t y = start; y < stop; ++y) {
       vertical_row(kernels, down, y, source, in_bytes, between[y]);
     }
-    horizontal_pass(kernels, across, between, out, start, stop);
+    across(between, out, start, stop);
     for (std::int64_t y = start; y < stop; ++y) {
       sink(y, {out[y], out_bytes});
     }

@@ -15,53 +15,72 @@ namespace {
 // high * 2^kLowBits + low with low >= 0, and the two sums are put together at the end. Sums may wrap on the way, the
 // last one fits 32 bits again.
 constexpr int kLowBits = 15;
+// 16-bit words of a vector.
+constexpr std::size_t kWords = 16;
+static_assert(kTapGroup == 4 && kRowBlock == 4, "the vectors below hold four pixels");
 
-BEAMCAP_AVX2 inline __m256i load_twice(const void* p) {
-  return _mm256_broadcastsi128_si256(_mm_loadu_si128(static_cast<const __m128i*>(p)));
-}
-
-BEAMCAP_AVX2 inline void store_pixel(std::uint8_t* out, std::uint32_t rgb) { std::memcpy(out, &rgb, 3); }
-
-BEAMCAP_AVX2 void horizontal(const std::array<const std::uint8_t*, kRowBlock>& rows, const Coefficients& weights,
-                             const std::array<std::uint8_t*, kRowBlock>& out) {
-  // Of four RGB pixels: words r0 r1 g0 g1 b0 b1 0 0 in the low half, those of pixels 2 and 3 in the high half.
-  const __m256i pair_pixels = _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,  //
-                                               6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
-  // Of four 32-bit weights: the low words of w0 and w1, again and again, in the low half, of w2 and w3 in the high.
-  const __m256i pair_weights = _mm256_setr_epi8(0, 1, 4, 5, 0, 1, 4, 5, 0, 1, 4, 5, 0, 1, 4, 5,  //
-                                                8, 9, 12, 13, 8, 9, 12, 13, 8, 9, 12, 13, 8, 9, 12, 13);
-  const __m256i low_mask = _mm256_set1_epi32((1 << kLowBits) - 1);
+// For each group w0 w1 w2 w3 the words w0 w1 w0 w1 w0 w1 w0 w1, w2 w3 ... that meet the pixels' channels.
+std::vector<std::int16_t> arrange(const Coefficients& weights) {
+  std::vector<std::int16_t> arranged;
   for (std::int64_t i = 0; i < weights.outputs(); ++i) {
     const std::int32_t* weight = weights.padded(i);
-    const std::int64_t begin = weights.begin(i);
-    const std::int64_t end = weights.end(i);
-    __m256i high[kRowBlock];
-    __m256i low[kRowBlock];
-    for (std::size_t r = 0; r < kRowBlock; ++r) {
-      high[r] = _mm256_setzero_si256();
-      low[r] = _mm256_setzero_si256();
-    }
-    for (std::int64_t tap = begin; tap < end; tap += kTapGroup, weight += kTapGroup) {
-      const __m256i four = load_twice(weight);
-      const __m256i high_pair = _mm256_shuffle_epi8(_mm256_srai_epi32(four, kLowBits), pair_weights);
-      const __m256i low_pair = _mm256_shuffle_epi8(_mm256_and_si256(four, low_mask), pair_weights);
-      for (std::size_t r = 0; r < kRowBlock; ++r) {
-        const __m256i pixels = _mm256_shuffle_epi8(load_twice(rows[r] + 3 * tap), pair_pixels);
-        high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(pixels, high_pair));
-        low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(pixels, low_pair));
+    for (std::int64_t tap = weights.begin(i); tap < weights.end(i); tap += kTapGroup, weight += kTapGroup) {
+      for (std::size_t word = 0; word < kWords; ++word) {
+        arranged.push_back(static_cast<std::int16_t>(weight[word / 8 * 2 + word % 2] >> kLowBits));
+      }
+      for (std::size_t word = 0; word < kWords; ++word) {
+        arranged.push_back(static_cast<std::int16_t>(weight[word / 8 * 2 + word % 2] & ((1 << kLowBits) - 1)));
       }
     }
-    __m128i rgb[kRowBlock];
-    for (std::size_t r = 0; r < kRowBlock; ++r) {
-      const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high[r], kLowBits), low[r]);
-      const __m128i both = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-      rgb[r] = _mm_srai_epi32(_mm_add_epi32(both, _mm_set1_epi32(kRounding)), kPrecisionBits);
+  }
+  return arranged;
+}
+
+// Four RGB pixels as words: r0 r1 g0 g1 b0 b1 0 0 in the low half, those of pixels 2 and 3 in the high half.
+BEAMCAP_AVX2 inline __m256i load_pixels(const std::uint8_t* pixels) {
+  const __m256i order = _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,  //
+                                         6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(pixels));
+  return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(bytes), order);
+}
+
+// The sums of an output pixel, each half with its share of the taps, to the channels as 32-bit numbers.
+BEAMCAP_AVX2 inline __m128i finish(__m256i high, __m256i low) {
+  const __m256i sum = _mm256_add_epi32(_mm256_slli_epi32(high, kLowBits), low);
+  const __m128i both = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+  return _mm_srai_epi32(_mm_add_epi32(both, _mm_set1_epi32(kRounding)), kPrecisionBits);
+}
+
+// Writes four bytes, the last of which belongs to the next pixel or to the slack.
+template <int kIndex>
+BEAMCAP_AVX2 inline void store_pixel(__m128i pixels, std::uint8_t* out) {
+  const int rgb = _mm_extract_epi32(pixels, kIndex);
+  std::memcpy(out, &rgb, sizeof(rgb));
+}
+
+BEAMCAP_AVX2 void horizontal(const std::array<const std::uint8_t*, kRowBlock>& rows, const Coefficients& weights,
+                             std::span<const std::int16_t> arranged,
+                             const std::array<std::uint8_t*, kRowBlock>& out) {
+  const auto* group = reinterpret_cast<const __m256i*>(arranged.data());
+  for (std::int64_t i = 0; i < weights.outputs(); ++i) {
+    __m256i high[kRowBlock] = {};
+    __m256i low[kRowBlock] = {};
+    for (std::int64_t tap = weights.begin(i); tap < weights.end(i); tap += kTapGroup, group += 2) {
+      const __m256i high_weights = _mm256_loadu_si256(group);
+      const __m256i low_weights = _mm256_loadu_si256(group + 1);
+      for (std::size_t r = 0; r < kRowBlock; ++r) {
+        const __m256i pixels = load_pixels(rows[r] + 3 * tap);
+        high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(pixels, high_weights));
+        low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(pixels, low_weights));
+      }
     }
-    const __m128i bytes = _mm_packus_epi16(_mm_packs_epi32(rgb[0], rgb[1]), _mm_packs_epi32(rgb[2], rgb[3]));
-    store_pixel(out[0] + 3 * i, static_cast<std::uint32_t>(_mm_extract_epi32(bytes, 0)));
-    store_pixel(out[1] + 3 * i, static_cast<std::uint32_t>(_mm_extract_epi32(bytes, 1)));
-    store_pixel(out[2] + 3 * i, static_cast<std::uint32_t>(_mm_extract_epi32(bytes, 2)));
-    store_pixel(out[3] + 3 * i, static_cast<std::uint32_t>(_mm_extract_epi32(bytes, 3)));
+    const __m128i first = _mm_packs_epi32(finish(high[0], low[0]), finish(high[1], low[1]));
+    const __m128i second = _mm_packs_epi32(finish(high[2], low[2]), finish(high[3], low[3]));
+    const __m128i pixels = _mm_packus_epi16(first, second);
+    store_pixel<0>(pixels, out[0] + 3 * i);
+    store_pixel<1>(pixels, out[1] + 3 * i);
+    store_pixel<2>(pixels, out[2] + 3 * i);
+    store_pixel<3>(pixels, out[3] + 3 * i);
   }
 }
 
@@ -109,7 +128,7 @@ BEAMCAP_AVX2 void vertical(std::span<const std::uint8_t* const> rows, std::span<
 }  // namespace
 
 const ResizeKernels* avx2_kernels() {
-  static constexpr ResizeKernels kernels = {horizontal, vertical};
+  static constexpr ResizeKernels kernels = {arrange, horizontal, vertical};
   return __builtin_cpu_supports("avx2") ? &kernels : nullptr;
 }
 

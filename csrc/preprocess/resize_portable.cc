@@ -9,8 +9,10 @@ std::uint8_t to_byte(std::int32_t sum) {
   return static_cast<std::uint8_t>(std::clamp(sum >> kPrecisionBits, 0, 255));
 }
 
+std::vector<std::int16_t> arrange(const Coefficients&) { return {}; }
+
 void horizontal(const std::array<const std::uint8_t*, kRowBlock>& rows, const Coefficients& weights,
-                const std::array<std::uint8_t*, kRowBlock>& out) {
+                std::span<const std::int16_t>, const std::array<std::uint8_t*, kRowBlock>& out) {
   for (std::size_t r = 0; r < kRowBlock; ++r) {
     std::uint8_t* pixel = out[r];
     for (std::int64_t i = 0; i < weights.outputs(); ++i, pixel += 3) {
@@ -54,7 +56,7 @@ void vertical(std::span<const std::uint8_t* const> rows, std::span<const std::in
 }  // namespace
 
 const ResizeKernels& portable_kernels() {
-  static constexpr ResizeKernels kernels = {horizontal, vertical};
+  static constexpr ResizeKernels kernels = {arrange, horizontal, vertical};
   return kernels;
 }
 

@@ -40,11 +40,9 @@ struct Image {
   std::size_t index;        // its place in the results
   std::vector<Beam> live;   // [num_beams]
   std::vector<Slot> slots;  // [num_beams], the best first
-  bool improvable = true;
 };
 
-// The steps of one image, numbered as in the design's page on search semantics. The reference runs on until every image
-// of a batch is through and keeps finished ones frozen by a penalty; here a finished image leaves the batch instead.
+// The steps of an image, by their numbers in beam.h.
 class BeamSearch {
  public:
   BeamSearch(std::span<const std::int64_t> prompt, const Options& options)
@@ -79,7 +77,6 @@ class BeamSearch {
     choose_live(image);
     merge_finished(image);
     image.live.swap(next_live_);
-    update_improvable(image);
     if (goes_on(image)) return true;
     finish(image, result);
     return false;
@@ -100,7 +97,7 @@ class BeamSearch {
   // Rows of the decoder an image: it grows to num_beams after the first step.
   std::size_t rows_per_image() const { return is_first_step() ? 1 : beams_; }
 
-  bool is_first_step() const { return length_ == static_cast<std::int64_t>(prompt_.size()); }
+  bool is_first_step() const { return length_ == prompt_length(); }
 
  private:
   // 1. The log-probabilities of a row, changed by the processors. Returns what is wrong with its logits, if anything.
@@ -118,16 +115,18 @@ class BeamSearch {
     best_.offer_row(scores_, summary_, beam_score, static_cast<std::int64_t>(beam) * scores_.vocab());
   }
 
-  // 2 and 3. The best K, and whether they stop.
+  // 2, end. The best K are the candidates.
   void take_best() {
     candidates_.clear();
     for (const TopK::Entry& entry : best_.sorted()) {
       const std::int64_t token = entry.index % scores_.vocab();
-      const auto beam = static_cast<std::int32_t>(entry.index / scores_.vocab());
-      const bool stops = options_.is_eos(token) || length_ + 1 >= options_.max_length;
-      candidates_.push_back({entry.score, beam, token, stops});
+      candidates_.push_back(
+          {entry.score, static_cast<std::int32_t>(entry.index / scores_.vocab()), token, stops_at(token)});
     }
   }
+
+  // 3. Whether a sequence stops at this token.
+  bool stops_at(std::int64_t token) const { return options_.is_eos(token) || length_ + 1 >= options_.max_length; }
 
   // 4. The best B of the candidates, those that stop only for want of others, are the next live beams.
   void choose_live(const Image& image) {
@@ -146,8 +145,7 @@ class BeamSearch {
     }
   }
 
-  // 5. The best B of the slots and the candidates are the new slots. An EOS ranked B or worse is dropped for good. The
-  // reference's penalties (a) and (b) are for finished images.
+  // 5. The best B of the slots and the candidates are the new slots.
   void merge_finished(Image& image) {
     const float divisor = length_divisor(generated() + 1, options_.length_penalty);
     order_.clear();
@@ -175,29 +173,29 @@ class BeamSearch {
     return slot;
   }
 
-  // 7. Whether the best live beam could still beat the worst slot; with "never" at its best possible length.
-  void update_improvable(Image& image) const {
-    const bool at_max = options_.early_stopping == EarlyStopping::kNever && options_.length_penalty > 0;
-    const std::int64_t length = at_max ? options_.max_length - static_cast<std::int64_t>(prompt_.size()) : generated() + 1;
+  // 7. Whether the best live beam may still beat the worst slot. An image that is not improvable leaves, so nothing need
+  // remember it.
+  bool is_improvable(const Image& image) const {
+    const bool at_most = options_.early_stopping == EarlyStopping::kNever && options_.length_penalty > 0;
+    const std::int64_t length = at_most ? options_.max_length - prompt_length() : generated() + 1;
     const float attainable = image.live.front().score / length_divisor(length, options_.length_penalty);
-    const float worst = image.slots.back().value;  // they are sorted
-    image.improvable = image.improvable && std::any_of(image.slots.begin(), image.slots.end(), [&](const Slot& slot) {
-                         return attainable > (slot.done ? worst : kNeg);
-                       });
+    const float worst = image.slots.back().value;
+    return std::any_of(image.slots.begin(), image.slots.end(),
+                       [&](const Slot& slot) { return attainable > (slot.done ? worst : kNeg); });
   }
 
-  // 8.
+  // 8. Whether another step follows.
   bool goes_on(const Image& image) const {
-    const bool full = std::all_of(image.slots.begin(), image.slots.end(), [](const Slot& slot) { return slot.done; });
-    const bool all_stopped = std::all_of(candidates_.begin(), candidates_.end(), [](const Candidate& c) { return c.stops; });
-    return image.improvable && !(options_.early_stopping == EarlyStopping::kWhenFull && full) && !all_stopped;
+    const bool full = std::all_of(image.slots.begin(), image.slots.end(), [](const Slot& s) { return s.done; });
+    const bool all_stop = std::all_of(candidates_.begin(), candidates_.end(), [](const Candidate& c) { return c.stops; });
+    return is_improvable(image) && !(options_.early_stopping == EarlyStopping::kWhenFull && full) && !all_stop;
   }
 
-  void finish(Image& image, ImageResult& result) const {
+  void finish(const Image& image, ImageResult& result) const {
     for (const Slot& slot : image.slots) {
       if (result.hypotheses.size() == static_cast<std::size_t>(options_.num_return_sequences)) break;
       if (!slot.done) continue;
-      const auto generated_begin = slot.tokens.begin() + static_cast<std::ptrdiff_t>(prompt_.size());
+      const auto generated_begin = slot.tokens.begin() + prompt_length();
       result.hypotheses.push_back({{generated_begin, slot.tokens.end()},
                                    static_cast<double>(slot.value),
                                    options_.is_eos(slot.tokens.back()) ? FinishReason::kEos : FinishReason::kLength});
@@ -205,8 +203,10 @@ class BeamSearch {
     if (result.hypotheses.empty()) result.error = "every continuation is banned or impossible";
   }
 
-  // Tokens of the live beams beyond the prompt, before this step's.
-  std::int64_t generated() const { return length_ - static_cast<std::int64_t>(prompt_.size()); }
+  std::int64_t prompt_length() const { return static_cast<std::int64_t>(prompt_.size()); }
+
+  // Tokens of a live beam beyond the prompt, before this step's.
+  std::int64_t generated() const { return length_ - prompt_length(); }
 
   // Brings the best num_beams of order_ to its front; among equals the earlier place wins.
   void sort_order() {

@@ -16,8 +16,8 @@ struct Hypothesis {
   FinishReason finish_reason = FinishReason::kLength;
 };
 
-// Of one image: its hypotheses, best first, or why it has none (a model that gives NaN). An error of one image leaves the
-// others of its batch alone.
+// Of one image: its hypotheses, best first, or why it has none (a model that gives NaN). They are num_return_sequences;
+// fewer where bans and impossible tokens leave no more. An error of one image leaves the others of its batch alone.
 struct ImageResult {
   std::vector<Hypothesis> hypotheses;
   std::string error;  // empty = none

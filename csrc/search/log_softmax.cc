@@ -86,7 +86,7 @@ SummarizeBlock pick_summarize_block() {
 SummarizeBlock pick_summarize_block() { return summarize_block; }
 #endif
 
-// The first block of `rest`; where that is short, a copy filled with -inf, which changes neither maximum nor sum.
+// The first block of `rest`; where that is short, a copy filled with -inf, which no sum of at least 1 feels.
 const float* whole_block(std::span<const float> rest, std::array<float, kBlock>& padded) {
   if (rest.size() >= kBlock) return rest.data();
   std::fill(std::copy(rest.begin(), rest.end(), padded.begin()), padded.end(), -kInfinity);

@@ -30,8 +30,8 @@ struct RowSummary {
   std::string fault() const;
 };
 
-// Deterministic: depends on this row alone, and not on the instruction set. Reuses the summary's memory.
-// log_softmax is meaningless if the row has a fault.
+// Depends on this row alone, bit by bit. logits: [vocab], vocab >= 1. Reuses the summary's memory. log_softmax is
+// meaningless if the row has a fault.
 void summarize(std::span<const float> logits, RowSummary& summary);
 
 }  // namespace beamcap::search

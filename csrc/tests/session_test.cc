@@ -9,22 +9,14 @@
 #include <stdexcept>
 #include <vector>
 
-#include "onnxruntime.h"
+#include "ort_fixture.h"
 #include "runtime/tensor.h"
 
 namespace beamcap::runtime {
 namespace {
 
-using LibraryTest = beamcap::testing::WithOnnxRuntime;
 using SessionTest = beamcap::testing::WithOnnxRuntime;
 using TensorTest = beamcap::testing::WithOnnxRuntime;
-
-TEST_F(LibraryTest, LoadsOnce) {
-  const std::string library = std::getenv("BEAMCAP_ORT_LIBRARY");
-  EXPECT_EQ(load_library(library), load_library(library));
-  EXPECT_THROW(load_library("no-such-library.so"), std::runtime_error);
-  EXPECT_THROW(load_library("libm.so.6"), std::runtime_error);
-}
 
 TEST_F(TensorTest, IsMemoryOfItsOwn) {
   Tensor tensor = Tensor::zeros(ElementType::kInt64, {2, 3});

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "onnxruntime.h"
+#include "ort_fixture.h"
 #include "runtime/encoder.h"
 
 namespace beamcap::runtime {

@@ -17,7 +17,7 @@ weights, and one recurrent model. tests/unit/tiny_reference.py computes the same
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -349,7 +349,7 @@ def recurrent_decoder(net: Net) -> None:
     net.output("present.hidden", hidden, [1, "batch_size", WIDTH])
 
 
-def save(net: Net, file: Path, *, external: str | None = None) -> None:
+def save(net: Net, file: Path, *, external: str | None) -> None:
     model = helper.make_model(
         net.graph("tiny"),
         opset_imports=[helper.make_opsetid("", 18)],
@@ -381,21 +381,24 @@ def keep_weights_in(model: onnx.ModelProto, weights: Weights, file: Path) -> Non
 def main(folder: Path) -> None:
     weights = make_weights()
 
-    def make(file: str, build: object, dtype: type = np.float32, **options: str) -> None:
+    def make(
+        file: str,
+        build: Callable[[Net], object],
+        dtype: type = np.float32,
+        external: str | None = None,
+    ) -> None:
         net = Net(weights, dtype)
-        build(net)  # type: ignore[operator]
-        save(net, folder / file, **options)
+        build(net)
+        save(net, folder / file, external=external)
 
-    for form, dtype, options in (
-        ("split", np.float32, {}),
-        ("half", np.float16, {}),
-        ("external", np.float32, {"external": "weights.bin"}),
+    for form, dtype, external in (
+        ("split", np.float32, None),
+        ("half", np.float16, None),
+        ("external", np.float32, "weights.bin"),
     ):
         make(f"{form}/encoder_model.onnx", encoder, dtype)
-        make(
-            f"{form}/decoder_model.onnx", lambda n: first_decoder(n, caches=True), dtype, **options
-        )
-        make(f"{form}/decoder_with_past_model.onnx", decoder_with_past, dtype, **options)
+        make(f"{form}/decoder_model.onnx", lambda n: first_decoder(n, caches=True), dtype, external)
+        make(f"{form}/decoder_with_past_model.onnx", decoder_with_past, dtype, external)
     make("merged/encoder_model.onnx", encoder)
     make("merged/decoder_model_merged.onnx", merged_decoder)
     make("no_cache/encoder_model.onnx", encoder)

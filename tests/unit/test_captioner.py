@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import random
+import shutil
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -74,12 +78,21 @@ def test_a_bad_image_is_an_error_in_its_place_and_changes_no_other(
         assert [r[2:9] for r in results] == [r[2:9] for r in alone]
 
 
-def test_a_missing_file_is_an_error(captioner: Captioner, tmp_path: Path) -> None:
-    missing, folder = tmp_path / "missing.jpg", tmp_path
-    results = captioner.caption([missing, folder])
-    assert [(r.uri, r.stage, r.reason) for r in results if isinstance(r, CaptionError)] == [
-        (str(missing), "read", "unreadable"),
-        (str(folder), "read", "unreadable"),
+def test_what_cannot_be_read_is_an_error_that_says_why(
+    captioner: Captioner, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty.jpg").touch()
+    names = {
+        "missing.jpg": "not_found",
+        "pipe": "not_a_file",
+        "empty.jpg": "empty",
+        ".": "is_directory",
+        "null\0.jpg": "unreadable",
+    }
+    results = captioner.caption([f"{tmp_path}/{name}" for name in names])
+    assert [(r.stage, r.reason) for r in results if isinstance(r, CaptionError)] == [
+        ("read", reason) for reason in names.values()
     ]
 
 
@@ -100,6 +113,13 @@ def test_limits_are_errors_that_name_them(photos: dict[str, bytes]) -> None:
     reasons = [r.reason for r in small.caption(photos.values()) if isinstance(r, CaptionError)]
     assert len(reasons) == len(photos)
     assert set(reasons) == {"too_many_pixels", "too_many_bytes"}
+
+
+def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "large.jpg").write_bytes(bytes(1001))
+    (error,) = Captioner.load(max_image_bytes=1000).caption([tmp_path / "large.jpg"])
+    assert isinstance(error, CaptionError)
+    assert (error.stage, error.reason) == ("read", "too_many_bytes")
 
 
 @pytest.mark.parametrize("num_beams", [1, 3])
@@ -174,6 +194,56 @@ def test_bad_options_raise_before_any_image_is_read(captioner: Captioner) -> Non
         captioner.caption(["/nowhere"], GenerationOptions(num_return_sequences=9))
 
 
+def test_the_longest_caption_that_the_model_has_positions_for(
+    captioner: Captioner, photos: dict[str, bytes]
+) -> None:
+    positions = captioner.bundle.max_positions
+    assert positions is not None
+    longest = GenerationOptions(max_length=positions + 1, min_length=positions + 1)
+    (caption,) = _captions(captioner.caption([photos["coffee"]], longest))
+    assert len(caption.token_ids) == positions
+    with pytest.raises(ValueError, match=f"longer than the {positions + 1} that"):
+        captioner.caption([], GenerationOptions(max_length=positions + 2))
+
+
+def _copy(bundle: Path, folder: Path, name: str, change: dict[str, Any]) -> Path:
+    """A copy of a bundle with one of its JSON files changed."""
+    copied = shutil.copytree(bundle, folder / "model")
+    content = json.loads((copied / name).read_text())
+    (copied / name).write_text(json.dumps(content | change))
+    return copied
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "says"),
+    [
+        ("preprocessor_config.json", {"size": 192}, "makes images of 192x192"),
+        ("preprocessor_config.json", {"resample": 9}, "resample"),
+        ("generation_config.json", {"eos_token_id": 99999}, "names the token 99999"),
+        ("generation_config.json", {"num_beams": 0}, "num_beams=0"),
+        ("generation_config.json", {"max_length": 1}, "max_length=1"),
+        ("tokenizer.json", {"model": "none"}, "model"),
+    ],
+)
+def test_a_mismatched_bundle_is_refused_at_load(
+    captioner: Captioner, tmp_path: Path, name: str, change: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        Captioner.load(_copy(captioner.bundle.path, tmp_path, name, change))
+
+
+def test_a_start_token_that_is_eos_warns_where_processors_see_it(
+    captioner: Captioner, tmp_path: Path
+) -> None:
+    change = {"decoder_start_token_id": captioner.bundle.eos_token_ids[0]}
+    path = _copy(captioner.bundle.path, tmp_path, "generation_config.json", change)
+    model = Captioner.load(path)
+    with pytest.warns(UserWarning, match="no_repeat_ngram_size=1 bans EOS"):
+        model.check_options(GenerationOptions(no_repeat_ngram_size=1))
+    with pytest.warns(UserWarning, match="acts on EOS from step 1"):
+        model.check_options(GenerationOptions(repetition_penalty=1.5))
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -194,7 +264,7 @@ def test_nothing_gives_nothing(captioner: Captioner) -> None:
 
 def test_timings_add_up(captioner: Captioner, photos: dict[str, bytes]) -> None:
     batch = captioner.caption_batch(photos.values())
-    assert all(part > 0 for part in batch.timings)
+    assert all(part > 0 for part in astuple(batch.timings))
     tokens = sum(len(c.token_ids) for r in _captions(batch.results) for c in r.candidates)
     assert batch.timings.tokens == tokens
 

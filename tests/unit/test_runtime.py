@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +22,8 @@ TINY = DATA / "tiny"
 FORMS = ("split", "merged", "no_cache", "half", "external", "gpt2", "recurrent")
 EOS = 2
 HALF_TOLERANCE = 2e-2
+
+Change = Callable[[onnx.GraphProto], None]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -108,6 +111,16 @@ def test_float16_captions_are_nearly_those_of_numpy(beams: int) -> None:
     generated = load(TINY / "half").generate(pixel_values, [1], chosen)
     expected = _core.search(reference("half", pixel_values), len(pixel_values), [1], chosen)
     assert_same(hypotheses(generated.results), hypotheses(expected), HALF_TOLERANCE)
+
+
+def test_caches_that_no_graph_takes_are_left_alone(tmp_path: Path) -> None:
+    (copy_of("split", tmp_path) / "decoder_with_past_model.onnx").unlink()
+    pixel_values, chosen = images(5), options(num_beams=3)
+    model = load(tmp_path)
+    assert model.describe()[1]["role"] == "step without a cache"
+    found = model.generate(pixel_values, [1], chosen)
+    expected = load(TINY / "split").generate(pixel_values, [1], chosen)
+    assert_same(hypotheses(found.results), hypotheses(expected.results))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -208,6 +221,7 @@ def test_it_tells_what_its_graphs_mean() -> None:
         (np.zeros((1, 3, 4, 4), ">f4"), "must be float32"),
         (np.zeros((2, 3, 4, 8), np.float32)[..., ::2], "C-contiguous"),
         (np.zeros((1, 4, 4, 3), np.float32).transpose(0, 3, 1, 2), "C-contiguous"),
+        (np.zeros(193, np.uint8)[1:].view(np.float32).reshape(1, 3, 4, 4), "aligned"),
     ],
 )
 def test_pixels_of_another_shape_are_refused(pixel_values: np.ndarray, message: str) -> None:
@@ -266,13 +280,13 @@ def copy_of(form: str, folder: Path) -> Path:
     return folder
 
 
-def edit(file: Path, change: object) -> None:
+def edit(file: Path, change: Change) -> None:
     model = onnx.load(file, load_external_data=False)
-    change(model.graph)  # type: ignore[operator]
+    change(model.graph)
     file.write_bytes(model.SerializeToString())
 
 
-def rename_input(old: str, new: str) -> object:
+def rename_input(old: str, new: str) -> Change:
     def change(graph: onnx.GraphProto) -> None:
         for node in graph.node:
             node.input[:] = [new if name == old else name for name in node.input]
@@ -282,7 +296,7 @@ def rename_input(old: str, new: str) -> object:
     return change
 
 
-def rename_output(old: str, new: str) -> object:
+def rename_output(old: str, new: str) -> Change:
     def change(graph: onnx.GraphProto) -> None:
         for node in graph.node:
             node.output[:] = [new if name == old else name for name in node.output]
@@ -337,7 +351,7 @@ def test_an_unknown_input_is_named_with_those_that_are_known(tmp_path: Path) -> 
             "split",
             "encoder_model.onnx",
             rename_output("last_hidden_state", "something"),
-            "encoder_model.onnx: no output for the decoder; expected: last_hidden_state",
+            "decoder_model.onnx: no output of encoder_model.onnx feeds input encoder_hidden_states",
         ),
         (
             "no_cache",
@@ -349,7 +363,7 @@ def test_an_unknown_input_is_named_with_those_that_are_known(tmp_path: Path) -> 
             "split",
             "decoder_with_past_model.onnx",
             rename_output("logits", "scores"),
-            "decoder_with_past_model.onnx: no logits among the outputs",
+            "decoder_with_past_model.onnx: no output logits; known: logits, present.*",
         ),
         (
             "split",
@@ -374,7 +388,7 @@ def test_an_unknown_input_is_named_with_those_that_are_known(tmp_path: Path) -> 
     ],
 )
 def test_an_input_or_output_that_is_missing(
-    tmp_path: Path, form: str, file: str, change: object, message: str
+    tmp_path: Path, form: str, file: str, change: Change, message: str
 ) -> None:
     edit(copy_of(form, tmp_path) / file, change)
     with pytest.raises(RuntimeError) as caught:
@@ -382,7 +396,7 @@ def test_an_input_or_output_that_is_missing(
     assert message in str(caught.value)
 
 
-def set_shape(name: str, axis: int, size: int) -> object:
+def set_shape(name: str, axis: int, size: int) -> Change:
     def change(graph: onnx.GraphProto) -> None:
         for value in [*graph.input, *graph.output]:
             if value.name == name:
@@ -412,16 +426,101 @@ def set_shape(name: str, axis: int, size: int) -> object:
             set_shape("past_key_values.0.encoder.key", 0, 1),
             "has no dynamic batch axis",
         ),
+        (
+            "merged",
+            "decoder_model_merged.onnx",
+            set_shape("input_ids", 0, 1),
+            "input input_ids int64 [1, sequence_length]; expected [batch (dynamic), width]",
+        ),
     ],
 )
 def test_shapes_that_do_not_fit_together(
-    tmp_path: Path, form: str, file: str, change: object, message: str
+    tmp_path: Path, form: str, file: str, change: Change, message: str
 ) -> None:
     edit(copy_of(form, tmp_path) / file, change)
     with pytest.raises(RuntimeError) as caught:
         load(tmp_path)
     assert "the model's graphs do not fit together:" in str(caught.value)
     assert message in str(caught.value)
+
+
+def test_a_decoder_that_takes_a_past_needs_no_second_one(tmp_path: Path) -> None:
+    copy_of("merged", tmp_path)
+    (tmp_path / "decoder_model_merged.onnx").rename(tmp_path / "decoder_model.onnx")
+    second = tmp_path / "decoder_with_past_model.onnx"
+    second.write_bytes((TINY / "split/decoder_with_past_model.onnx").read_bytes())
+    with pytest.raises(RuntimeError, match=r"needs no decoder_with_past_model\.onnx beside it"):
+        load(tmp_path)
+
+
+def test_a_second_decoder_that_takes_no_past(tmp_path: Path) -> None:
+    copy_of("no_cache", tmp_path)
+    second = tmp_path / "decoder_with_past_model.onnx"
+    second.write_bytes((tmp_path / "decoder_model.onnx").read_bytes())
+    with pytest.raises(RuntimeError, match="no past among the inputs; known: past_key_values"):
+        load(tmp_path)
+
+
+def test_graphs_of_different_float_types(tmp_path: Path) -> None:
+    """Caches cannot be converted at every step; the encoder's states are, once."""
+    copy_of("split", tmp_path)
+    for name in ("encoder_model.onnx", "decoder_with_past_model.onnx"):
+        (tmp_path / name).write_bytes((TINY / "half" / name).read_bytes())
+    with pytest.raises(RuntimeError, match=r"present\.0\.decoder\.key float32 .* does not fit"):
+        load(tmp_path)
+    second = tmp_path / "decoder_with_past_model.onnx"
+    second.write_bytes((TINY / "split/decoder_with_past_model.onnx").read_bytes())
+    pixel_values, chosen = images(12), options()
+    expected = load(TINY / "split").generate(pixel_values, [1], chosen)
+    found = load(tmp_path).generate(pixel_values, [1], chosen)
+    assert_same(hypotheses(found.results), hypotheses(expected.results), HALF_TOLERANCE)
+
+
+def keep_one_row(output: str) -> Change:
+    """The output loses all rows but the first."""
+
+    def change(graph: onnx.GraphProto) -> None:
+        rename_output(output, "all_rows")(graph)
+        next(value for value in graph.output if value.name == "all_rows").name = output
+        graph.node.extend(
+            [
+                constant("first", [0]),
+                helper.make_node("Gather", ["all_rows", "first"], [output], axis=0),
+            ]
+        )
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("form", "file", "output", "message"),
+    [
+        (
+            "no_cache",
+            "decoder_model.onnx",
+            "logits",
+            r"decoder_model\.onnx: the logits have the shape \[1, 1, 13\] for 2 rows",
+        ),
+        (
+            "split",
+            "decoder_model.onnx",
+            "present.0.encoder.key",
+            r"decoder_model\.onnx: .*present\.0\.encoder\.key has the shape \[1, 2, 4, 4\] for 2",
+        ),
+        (
+            "split",
+            "decoder_with_past_model.onnx",
+            "present.0.decoder.value",
+            r"past_model\.onnx: .*present\.0\.decoder\.value has the shape \[1, 2, 2, 4\] for 2",
+        ),
+    ],
+)
+def test_a_decoder_that_loses_rows_is_an_error(
+    tmp_path: Path, form: str, file: str, output: str, message: str
+) -> None:
+    edit(copy_of(form, tmp_path) / file, keep_one_row(output))
+    with pytest.raises(RuntimeError, match=message):
+        load(tmp_path).generate(images(2), [1], options())
 
 
 def write_encoder(file: Path, nodes: list[onnx.NodeProto], output_shape: list[object]) -> None:

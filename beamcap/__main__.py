@@ -1,0 +1,7 @@
+"""`python -m beamcap`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())
