@@ -52,8 +52,8 @@ def draw(rng: random.Random, vocabulary: Vocabulary) -> Configuration:
         options["repetition_penalty"] = round(rng.uniform(0.6, 2.0), 2)
     if rng.random() < 0.3:
         options["no_repeat_ngram_size"] = rng.randint(1, 3)
-    if rng.random() < 0.12:
-        options |= _rare_stop(rng, vocabulary, num_beams)
+    if rng.random() < 0.2:
+        options |= _rare_stop(rng, vocabulary)
     return Configuration(rng.getrandbits(32), rng.randint(1, 6), prompt, options)
 
 
@@ -72,14 +72,17 @@ def pixel_values(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
 
 
-def _rare_stop(rng: random.Random, vocabulary: Vocabulary, num_beams: int) -> dict[str, Any]:
+def _rare_stop(rng: random.Random, vocabulary: Vocabulary) -> dict[str, Any]:
     """Options with which a search that bounds "never" by the longest length, whatever the sign of
     length_penalty, stops too early: by chance alone, hardly one case in a set would tell."""
+    num_beams = rng.randint(2, 5)
     return {
+        "num_beams": num_beams,
         "num_return_sequences": num_beams,
         "early_stopping": "never",
         "length_penalty": rng.choice([-1.0, -0.5, -0.2]),
         "eos_token_id": vocabulary.eos,
+        "min_new_tokens": 0,
     }
 
 
