@@ -89,7 +89,8 @@ def decode(data: bytes, limits: DecodeLimits | None = None) -> npt.NDArray[np.ui
         raise DecodeError("empty", "the file is empty")
     if len(data) > limits.max_image_bytes:
         raise DecodeError(
-            "too_many_bytes", f"the file has more than max_image_bytes={limits.max_image_bytes}"
+            "too_many_bytes",
+            f"the file is larger than max_image_bytes={limits.max_image_bytes} allows",
         )
     try:
         with _pillow_errors(), Image.open(io.BytesIO(data), formats=_formats()) as image:
@@ -127,8 +128,8 @@ def _check_size(image: Image.Image, limits: DecodeLimits) -> None:
     if image.width * image.height > limits.max_image_pixels:
         raise DecodeError(
             "too_many_pixels",
-            f"the image is {image.width} x {image.height} pixels, and "
-            f"max_image_pixels={limits.max_image_pixels}",
+            f"the image is {image.width} x {image.height} pixels, more than "
+            f"max_image_pixels={limits.max_image_pixels} allows",
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .decode import DecodeError, DecodeLimits, decode, pil_to_rgb
+from .read import ReadError, read_file
 from .types import CaptionError, ImageInput
 
 if TYPE_CHECKING:
@@ -50,20 +51,14 @@ def load_pixels(
         if isinstance(image, bytes):
             return decode(image, limits)
         if isinstance(image, (str, os.PathLike)):
-            return decode(_read(Path(image), limits), limits)
+            return decode(read_file(Path(image), limits.max_image_bytes), limits)
         return pil_to_rgb(image)
     except DecodeError as error:
         return caption_error(source, "decode", error.reason, error.message)
-    except OSError as error:
-        return caption_error(source, "read", "unreadable", str(error))
+    except ReadError as error:
+        return caption_error(source, "read", error.reason, str(error))
 
 
 def caption_error(source: ImageInput, stage: str, reason: str, message: str) -> CaptionError:
     """The error of an image, with all that identifies it."""
     return CaptionError(source.key, source.uri, stage, reason, message, metadata=source.metadata)
-
-
-def _read(path: Path, limits: DecodeLimits) -> bytes:
-    # One byte more than allowed tells decode() that the file is too large, without reading it all.
-    with path.open("rb") as stream:
-        return stream.read(limits.max_image_bytes + 1)

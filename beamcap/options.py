@@ -156,14 +156,14 @@ class GenerationOptions:
                 f"max_length={max_length} leaves no token to generate: the start token and the "
                 f"prompt already take {prompt_length}; raise it or set max_new_tokens"
             )
-        min_new_tokens = _value(self.min_new_tokens, 0)
+        # min_new_tokens replaces min_length even where it is 0, as in the reference.
+        min_length = self.min_length if self.min_new_tokens is None else None
         return {
             "num_beams": resolved.num_beams,
             "num_return_sequences": resolved.num_return_sequences,
             "max_length": max_length,
-            # min_new_tokens replaces min_length, as in the reference.
-            "min_length": 0 if min_new_tokens else _value(self.min_length, 0),
-            "min_new_tokens": min_new_tokens,
+            "min_length": _value(min_length, 0),
+            "min_new_tokens": _value(self.min_new_tokens, 0),
             "length_penalty": _value(self.length_penalty, 1.0),
             "early_stopping": _value(self.early_stopping, False),
             "repetition_penalty": _value(self.repetition_penalty, 1.0),

@@ -29,5 +29,5 @@ def _library() -> Path:
             for library in sorted(Path(folder, "capi").glob(pattern)):
                 return library
     raise RuntimeError(
-        "ONNX Runtime is not installed: pip install onnxruntime (or onnxruntime-gpu), 1.17 or newer"
+        "ONNX Runtime is not installed: pip install onnxruntime (or onnxruntime-gpu), 1.19 or newer"
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +48,26 @@ def broken_files(photos: dict[str, bytes]) -> dict[str, bytes]:
         "header_only": photo[:20],
         "zeros": bytes(4096),
     }
+
+
+FORBID_SKIPS = "BEAMCAP_FORBID_SKIPS"
+"""CI sets it where everything that a test may want is there: a skip is then a failure."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    return _without_skip(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    return _without_skip(report)
+
+
+def _without_skip(report):  # type: ignore[no-untyped-def]
+    if report.skipped and os.environ.get(FORBID_SKIPS) == "1":
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which {FORBID_SKIPS}=1 forbids: {report.longrepr}"
+    return report

@@ -63,7 +63,12 @@ def choose_runner(flags: Sequence[str]) -> Runner:
 
 def _local_runner(options: PipelineOptions) -> Runner:
     direct = options.view_as(DirectOptions)
-    # 0 means all cores; Beam would count the machine's, and not those that the container has.
+    if direct.direct_num_workers < 0:
+        raise ValueError(
+            f"--direct_num_workers={direct.direct_num_workers} is not allowed: give a number of "
+            "workers, or 0 for one a core"
+        )
+    # For 0 Beam would count the machine's cores, and not those that the container has.
     direct.direct_num_workers = direct.direct_num_workers or available_cores()
     # Workers in other processes print all that they log, and by default they log every step.
     workers = options.view_as(WorkerOptions)
@@ -90,7 +95,8 @@ def _create_runner(name: str) -> PipelineRunner:
 
 
 def _unknown_arguments(flags: Sequence[str]) -> list[str]:
-    # Beam only logs what it does not know, and goes on without it.
+    # Beam only logs what it does not know, and goes on without it. Its own parser is private, but
+    # no other knows all of its flags.
     parser = _BeamArgumentParser(allow_abbrev=False, add_help=False)
     for group in PipelineOptions.__subclasses__():
         group._add_argparse_args(parser)

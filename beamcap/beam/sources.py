@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,10 +13,9 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.pvalue import PBegin
 
 from ..decode import DEFAULT_MAX_IMAGE_BYTES
+from ..read import as_read_error, check_file, read_stream
 from ..types import CaptionError, ImageInput
 from .progress import PROGRESS
-
-_CHUNK = 1 << 20
 
 
 class ReadImages(beam.PTransform):
@@ -88,14 +86,10 @@ def read_image(path: str, max_image_bytes: int) -> ImageInput | CaptionError:
     """Reads one file; whatever keeps it from being read is a CaptionError."""
     uri = _printable(path)
     try:
-        if is_local(path):
-            _check_local(path, max_image_bytes)
-        data = _read(path, max_image_bytes)
-    except _UnreadableError as error:
-        return CaptionError(uri, uri, "read", error.reason, str(error))
+        return ImageInput(uri, uri, _read(path, max_image_bytes))
     except Exception as error:  # file systems raise whatever their client does
-        return CaptionError(uri, uri, "read", *_explain(error))
-    return ImageInput(uri, uri, data)
+        failure = as_read_error(error)
+        return CaptionError(uri, uri, "read", failure.reason, str(failure))
 
 
 class _Match(beam.DoFn):
@@ -113,12 +107,6 @@ class _Read(beam.DoFn):
     def process(self, match: tuple[bytes, Iterable[None]]) -> Iterator[ImageInput | CaptionError]:
         path, _ = match
         yield read_image(os.fsdecode(path), self._max_image_bytes)
-
-
-class _UnreadableError(Exception):
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def _match_local(pattern: str) -> Iterator[str]:
@@ -142,49 +130,11 @@ def _has_wildcards(pattern: str) -> bool:
     return any(character in pattern for character in "*?[")
 
 
-def _check_local(path: str, max_image_bytes: int) -> None:
-    status = Path(path).stat()
-    if stat.S_ISDIR(status.st_mode):
-        inside = Path(path) / "*"
-        raise _UnreadableError(
-            "is_directory", f"a directory, not a file; {inside} matches the files in it"
-        )
-    if not stat.S_ISREG(status.st_mode):
-        # Opening a pipe or a device could wait for ever.
-        raise _UnreadableError("not_a_file", "a pipe, socket or device, not a file")
-    if status.st_size > max_image_bytes:
-        raise _too_many_bytes(status.st_size, max_image_bytes)
-
-
 def _read(path: str, max_image_bytes: int) -> bytes:
-    chunks = []
-    size = 0
+    if is_local(path):
+        check_file(Path(path), max_image_bytes)
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-        while chunk := stream.read(_CHUNK):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > max_image_bytes:
-                raise _too_many_bytes(size, max_image_bytes)
-    if not size:
-        raise _UnreadableError("empty", "the file is empty")
-    return b"".join(chunks)
-
-
-def _too_many_bytes(size: int, max_image_bytes: int) -> _UnreadableError:
-    return _UnreadableError(
-        "too_many_bytes",
-        f"at least {size:,} bytes, more than max_image_bytes={max_image_bytes:,}",
-    )
-
-
-def _explain(error: Exception) -> tuple[str, str]:
-    """Reason and message of whatever reading raised."""
-    if isinstance(error, FileNotFoundError):
-        return "not_found", "no such file"
-    if isinstance(error, PermissionError):
-        return "permission_denied", "no permission to read the file"
-    strerror = error.strerror if isinstance(error, OSError) else None
-    return "unreadable", strerror or str(error) or type(error).__name__
+        return read_stream(stream, max_image_bytes)
 
 
 def _printable(path: str) -> str:

@@ -1,7 +1,10 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <array>
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -115,8 +118,9 @@ void preprocess_into(const py::array& image, const Recipe& recipe, py::array out
     throw py::value_error("out must be an array of shape (3, " + std::to_string(size.height) + ", " +
                           std::to_string(size.width) + ") and dtype float32, got " + shape_of(out));
   }
-  if ((out.flags() & py::array::c_style) == 0 || !out.writeable()) {
-    throw py::value_error("out must be C-contiguous and writeable");
+  const bool aligned = reinterpret_cast<std::uintptr_t>(out.data()) % alignof(float) == 0;
+  if ((out.flags() & py::array::c_style) == 0 || !out.writeable() || !aligned) {
+    throw py::value_error("out must be C-contiguous, aligned and writeable");
   }
   const std::span<float> floats(static_cast<float*>(out.mutable_data()), static_cast<std::size_t>(out.size()));
   const py::gil_scoped_release release;
@@ -139,7 +143,8 @@ py::array_t<std::uint8_t> resize(const py::array& image, std::int64_t height, st
 }  // namespace
 
 void register_preprocess(py::module_& module) {
-  py::class_<Recipe>(module, "Recipe", "How an image becomes the encoder's input: resize, centre crop, rescale, normalise.")
+  py::class_<Recipe>(module, "Recipe",
+                     "How an image becomes the encoder's input: resize, centre crop, rescale, normalise.")
       .def(py::init(&make_recipe), py::kw_only(), py::arg("size") = py::none(), py::arg("shortest_edge") = py::none(),
            py::arg("crop_size") = py::none(), py::arg("resample") = 2, py::arg("pass_order") = "horizontal_first",
            py::arg("rescale_factor") = 1.0 / 255.0, py::arg("image_mean") = std::array<double, 3>{0, 0, 0},

@@ -1,6 +1,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <cstdint>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -43,6 +45,9 @@ Tensor view_pixels(const py::array& pixels) {
   }
   if ((pixels.flags() & py::array::c_style) == 0) {
     throw std::invalid_argument("pixel_values must be C-contiguous: see numpy.ascontiguousarray");
+  }
+  if (reinterpret_cast<std::uintptr_t>(pixels.data()) % alignof(float) != 0) {
+    throw std::invalid_argument("pixel_values must be aligned in memory: see numpy.require");
   }
   return Tensor::view({static_cast<const float*>(pixels.data()), static_cast<std::size_t>(pixels.size())},
                       {pixels.shape(), pixels.shape() + pixels.ndim()});
@@ -142,7 +147,7 @@ void register_runtime(py::module_& module) {
       .def_readonly("steps", &Generated::steps, "Runs of the decoder.");
 
   py::class_<Model>(module, "Model",
-                    "A bundle's graphs, loaded. Safe to use from several threads at once; long calls release the GIL.\n\n"
+                    "A bundle's graphs, loaded. Safe to use from several threads at once; long calls drop the GIL.\n\n"
                     "Raises:\n"
                     "    RuntimeError: a graph cannot be loaded (the message names the file), or the graphs do not\n"
                     "        fit together (it lists what was found and what was expected).\n"
@@ -160,7 +165,7 @@ void register_runtime(py::module_& module) {
            "Runs the encoder alone.\n\n"
            "Args:\n"
            "    pixel_values: float32 [N, 3, H, W], C-contiguous, N >= 1.\n\n"
-           "Returns: what it gives the decoder, float32 [N, ...] by name; encoder_hidden_states is [N, length, width].\n\n"
+           "Returns: what it gives the decoder, as float32 by name: encoder_hidden_states is [N, length, width].\n\n"
            "Raises:\n"
            "    ValueError: the pixels have another type or shape.\n"
            "    RuntimeError: the graph fails; the message names its file.")
@@ -171,8 +176,8 @@ void register_runtime(py::module_& module) {
            "    prompt: ids to start from, the start token first.\n"
            "    options: how to search.\n\n"
            "Raises:\n"
-           "    ValueError: the pixels have another type or shape, the prompt is empty or not in the vocabulary, or the\n"
-           "        options do not fit the model.\n"
+           "    ValueError: the pixels have another type or shape, the prompt is empty or not in the vocabulary, or\n"
+           "        the options do not fit the model.\n"
            "    RuntimeError: a graph fails; the message names its file.");
 }
 

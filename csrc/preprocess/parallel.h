@@ -28,7 +28,6 @@ void run_parallel(std::size_t count, std::size_t threads, const Task& task) {
   };
   {
     std::vector<std::jthread> helpers;
-    helpers.reserve(threads);
     try {
       while (helpers.size() + 1 < std::min(threads, count)) {
         helpers.emplace_back(work);

@@ -14,9 +14,9 @@ struct Encoded {
   std::vector<Tensor> states;  // one for each of Graphs::states; empty where the encoder does not make it
 };
 
-// pixel_values: float32 [images, 3, height, width]; makes, of each state, [images, ...] along its batch axis, in the type
-// that the decoder takes. Throws std::invalid_argument for pixels that the graph cannot take (they name what it takes),
-// std::runtime_error if the graph fails or its outputs do not have a row an image.
+// pixel_values: float32 [images, 3, height, width] -> states with `images` along their batch axis, in the type that the
+// decoder takes. Throws std::invalid_argument for pixels that do not fit the graph, std::runtime_error if the graph
+// fails or its outputs do not have a row an image.
 Encoded encode(const Graphs& graphs, const Tensor& pixel_values);
 
 }  // namespace beamcap::runtime

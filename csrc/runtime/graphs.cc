@@ -84,7 +84,10 @@ class Binder {
     if (graphs_.decoder_with_past) bind_decoder(*graphs_.decoder_with_past);
     raise();
     check_pixels();
-    check_logits();
+    for (const Graph* graph : decoders()) {
+      check_tokens(*graph);
+      check_logits(*graph);
+    }
     check_states();
     raise();
     choose_outputs();
@@ -92,28 +95,31 @@ class Binder {
   }
 
  private:
+  std::vector<const Graph*> decoders() const {
+    std::vector<const Graph*> graphs = {&graphs_.decoder};
+    if (graphs_.decoder_with_past) graphs.push_back(&*graphs_.decoder_with_past);
+    return graphs;
+  }
+
   void raise() const {
-    std::vector<const Session*> sessions = {&graphs_.encoder.session, &graphs_.decoder.session};
-    if (graphs_.decoder_with_past) sessions.push_back(&graphs_.decoder_with_past->session);
+    std::vector<const Session*> sessions = {&graphs_.encoder.session};
+    for (const Graph* graph : decoders()) sessions.push_back(&graph->session);
     problems_.raise(sessions);
   }
 
   void bind_encoder() {
     Graph& graph = graphs_.encoder;
     bind_inputs(graph, encoder_input, kEncoderInputNames);
-    require_input(graph, Meaning::kPixels, kEncoderInputNames);
+    if (!has(graph.inputs, Meaning::kPixels)) problems_.add(graph.session, "no input pixel_values");
     for (const TensorInfo& output : graph.session.outputs()) graph.outputs.push_back(port(encoder_output(output.name)));
-    if (std::ranges::none_of(graph.outputs, [](const Port& p) { return p.meaning == Meaning::kState; })) {
-      problems_.add(graph.session, "no output for the decoder; expected: " + std::string(kEncoderOutputNames));
-    }
   }
 
   void bind_decoder(Graph& graph) {
     bind_inputs(graph, decoder_input, kDecoderInputNames);
-    require_input(graph, Meaning::kTokens, "input_ids");
+    if (!has(graph.inputs, Meaning::kTokens)) problems_.add(graph.session, "no input input_ids");
     for (const TensorInfo& output : graph.session.outputs()) graph.outputs.push_back(port(decoder_output(output.name)));
-    if (std::ranges::none_of(graph.outputs, [](const Port& p) { return p.meaning == Meaning::kLogits; })) {
-      problems_.add(graph.session, "no logits among the outputs; expected: " + std::string(kDecoderOutputNames));
+    if (!has(graph.outputs, Meaning::kLogits)) {
+      problems_.add(graph.session, "no output logits; known: " + std::string(kDecoderOutputNames));
     }
   }
 
@@ -130,12 +136,6 @@ class Binder {
     }
   }
 
-  void require_input(const Graph& graph, Meaning meaning, std::string_view expected) {
-    if (find(graph.inputs, meaning) == graph.inputs.size()) {
-      problems_.add(graph.session, "no input " + std::string(expected));
-    }
-  }
-
   Port port(const Named& named) {
     if (named.meaning != Meaning::kState) return {named.meaning, 0};
     const auto found = std::ranges::find(graphs_.states, named.state, &State::name);
@@ -149,6 +149,8 @@ class Binder {
   static std::size_t find(const std::vector<Port>& ports, Meaning meaning) {
     return static_cast<std::size_t>(std::ranges::find(ports, meaning, &Port::meaning) - ports.begin());
   }
+
+  static bool has(const std::vector<Port>& ports, Meaning meaning) { return find(ports, meaning) < ports.size(); }
 
   // The input or output of a state; nothing if the graph has none.
   static const TensorInfo* find_state(const std::vector<Port>& ports, const std::vector<TensorInfo>& infos,
@@ -176,9 +178,11 @@ class Binder {
     }
   }
 
-  void check_logits() {
-    check_logits(graphs_.decoder);
-    if (graphs_.decoder_with_past) check_logits(*graphs_.decoder_with_past);
+  void check_tokens(const Graph& graph) {
+    const TensorInfo& tokens = graph.session.inputs()[find(graph.inputs, Meaning::kTokens)];
+    if (tokens.shape.size() != 2 || !tokens.shape[0].dynamic()) {
+      problems_.add(graph.session, "input " + describe(tokens) + "; expected [batch (dynamic), width]");
+    }
   }
 
   void check_logits(const Graph& graph) {
@@ -199,12 +203,26 @@ class Binder {
 
   void check_states() {
     for (std::size_t state = 0; state < graphs_.states.size(); ++state) {
-      check_state(graphs_.decoder, state);
-      if (graphs_.decoder_with_past) check_state(*graphs_.decoder_with_past, state);
+      for (const Graph* graph : decoders()) check_state(*graph, state);
       check_update(state);
     }
+    if (std::ranges::none_of(graphs_.states, [](const State& state) { return state.encoder_output.has_value(); })) {
+      problems_.add(graphs_.encoder.session, "the decoder takes none of its outputs; known: " +
+                                                 std::string(kEncoderOutputNames));
+    }
     if (graphs_.decoder_with_past && !graphs_.cached) {
-      problems_.add(graphs_.decoder_with_past->session, "no past among the inputs; expected past_key_values.*");
+      problems_.add(graphs_.decoder_with_past->session, "no past among the inputs; known: past_key_values.*");
+    }
+    for (const Graph* graph : decoders()) check_encoder_mask(*graph);
+  }
+
+  // The mask is as long as the encoder's hidden states.
+  void check_encoder_mask(const Graph& graph) {
+    const auto states = std::ranges::find(graphs_.states, kEncoderStates, &State::name);
+    const bool known = states != graphs_.states.end() && states->encoder_output && states->shape.size() == 3;
+    if (has(graph.inputs, Meaning::kEncoderMask) && !known) {
+      problems_.add(graph.session, "takes encoder_attention_mask, but no decoder takes " + std::string(kEncoderStates) +
+                                       " [batch, length, width]");
     }
   }
 
@@ -213,6 +231,10 @@ class Binder {
     const TensorInfo* input = input_of(graph, index);
     if (input == nullptr) return;
     State& state = graphs_.states[index];
+    if (!state.shape.empty() && input->type != state.type) {
+      problems_.add(graph.session, "input " + describe(*input) + " is " + type_name(state.type) + " in " +
+                                       graphs_.decoder.session.file_name());
+    }
     state.type = input->type;
     state.shape = input->shape;
     state.batch_axis = batch_axis(graph, *input);
@@ -242,17 +264,18 @@ class Binder {
       return check_fit(encoder, *made, graph.session, input, is_float(made->type));
     }
     const TensorInfo* made = output_of(graphs_.decoder, index);
-    if (&graph != &graphs_.decoder) {
-      if (made != nullptr) return check_fit(decoder, *made, graph.session, input, false);
-      problems_.add(graph.session, "no output of " + encoder.file_name() + " or " + decoder.file_name() +
-                                       " feeds input " + describe(input));
-    } else if (graphs_.decoder_with_past) {
+    const bool first = &graph == &graphs_.decoder;
+    const bool only = !graphs_.decoder_with_past;
+    if (!first && made != nullptr) return check_fit(decoder, *made, graph.session, input, false);
+    // An empty past will do for what the steps fill, and for what a flag makes the first step ignore.
+    if (only && (!state.per_image || (made != nullptr && has(graph.inputs, Meaning::kUseCache)))) return;
+    if (first && !only && !state.per_image) {
       problems_.add(graph.session, "takes a past, " + describe(input) + ", and needs no " +
                                        graphs_.decoder_with_past->session.file_name() + " beside it");
-    } else if (state.per_image && (made == nullptr || !has_flag(graph))) {
-      // Without a flag the graph would read the empty past of a state that no step fills.
-      problems_.add(graph.session, "no output of " + encoder.file_name() + " feeds input " + describe(input));
+      return;
     }
+    problems_.add(graph.session, "no output of " + encoder.file_name() +
+                                     (first ? "" : " or " + decoder.file_name()) + " feeds input " + describe(input));
   }
 
   // What a later step makes of a state must be what the next one takes.
@@ -274,8 +297,6 @@ class Binder {
     problems_.add(from, "output " + describe(output) + " does not fit input " + describe(input) + " of " +
                             to.file_name());
   }
-
-  static bool has_flag(const Graph& graph) { return find(graph.inputs, Meaning::kUseCache) < graph.inputs.size(); }
 
   void choose_outputs() {
     for (const State& state : graphs_.states) {

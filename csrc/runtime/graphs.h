@@ -14,7 +14,7 @@ namespace beamcap::runtime {
 
 // Paths of the graphs. Three forms of decoder are understood:
 // - decoder_with_past given: `decoder` feeds the prompt and makes the caches, decoder_with_past goes on from them;
-// - one decoder with a past among its inputs (Optimum's merged one, or one that needs no flag): its first past is empty;
+// - one decoder with a past among its inputs (Optimum's merged one, or one without a flag): its first past is empty;
 // - one decoder without a past: every step feeds the whole sequence.
 struct BundleFiles {
   std::string encoder;
@@ -46,8 +46,8 @@ struct State {
 };
 
 struct Graphs {
-  // Loads the graphs and binds their inputs and outputs. Throws std::runtime_error: a graph cannot be loaded, or they do
-  // not fit together; the message lists everything that is wrong, what was found and what was expected.
+  // Loads the graphs and binds their inputs and outputs. Throws std::runtime_error if one cannot be loaded, or if they
+  // do not fit together: the message lists everything that is wrong, what was found and what is known.
   static Graphs load(const BundleFiles& files, const SessionConfig& config);
 
   // The graph of the steps after the first.

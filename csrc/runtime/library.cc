@@ -54,18 +54,19 @@ std::string load_library(const std::string& path) {
   // RTLD_LOCAL: its symbols must not meet those of another copy in the process.
   std::unique_ptr<void, Close> handle(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL));
   if (handle == nullptr) throw std::runtime_error(std::string("cannot load ONNX Runtime: ") + dlerror());
-  if (loaded.handle != nullptr) {
-    if (handle.get() == loaded.handle) return loaded.version;
-    throw std::runtime_error("cannot load ONNX Runtime from " + path + ": this process already uses " + loaded.path +
-                             " (version " + loaded.version + ")");
-  }
+  if (handle.get() == loaded.handle) return loaded.version;
   const ort::OrtApiBase& base = api_base(handle.get(), path);
   Library candidate{nullptr, path, base.GetVersionString(), base.GetApi(ort::kApiVersion), nullptr};
   if (candidate.api == nullptr) {
     throw std::runtime_error(path + " is ONNX Runtime " + candidate.version + ": beamcap needs 1." +
                              std::to_string(ort::kApiVersion) + " or newer");
   }
-  check_with(*candidate.api, candidate.api->CreateEnv(ort::kLoggingLevelError, "beamcap", &candidate.environment), path);
+  if (loaded.handle != nullptr) {
+    throw std::runtime_error("cannot load ONNX Runtime from " + path + ": this process already uses " + loaded.path +
+                             " (version " + loaded.version + ")");
+  }
+  const ort::OrtApi& table = *candidate.api;
+  check_with(table, table.CreateEnv(ort::kLoggingLevelError, "beamcap", &candidate.environment), path);
   candidate.handle = handle.release();
   loaded = std::move(candidate);
   published.store(&loaded, std::memory_order_release);

@@ -48,7 +48,7 @@ std::optional<Named> decoder_input(std::string_view name);
 Named encoder_output(std::string_view name);
 Named decoder_output(std::string_view name);
 
-// Whether a state is the same for every token of an image: the encoder's states, and what cross-attention makes of them.
+// Whether a state is the same for all tokens of an image: the encoder's states, and what cross-attention makes of them.
 bool constant_per_image(std::string_view state);
 
 }  // namespace beamcap::runtime

@@ -24,12 +24,12 @@ const SessionConfig& checked(const SessionConfig& config) {
   return config;
 }
 
-void check_prompt(std::span<const std::int64_t> prompt, std::optional<std::int64_t> vocab) {
-  if (prompt.empty()) throw std::invalid_argument("the prompt is empty: it begins with the model's start token");
+void check_vocab(std::span<const std::int64_t> prompt, const search::Options& options, std::int64_t vocab) {
+  options.validate_vocab(vocab);
   for (const std::int64_t token : prompt) {
-    if (token < 0 || (vocab && token >= *vocab)) {
-      throw std::invalid_argument("the prompt's token " + std::to_string(token) + " is not in the vocabulary" +
-                                  (vocab ? " of " + std::to_string(*vocab) : ""));
+    if (token >= vocab) {
+      throw std::invalid_argument("the prompt's token " + std::to_string(token) + " is not in the vocabulary of " +
+                                  std::to_string(vocab));
     }
   }
 }
@@ -42,9 +42,8 @@ Encoded Model::encode(const Tensor& pixel_values) const { return runtime::encode
 
 Generated Model::generate(const Tensor& pixel_values, std::span<const std::int64_t> prompt,
                           const search::Options& options) const {
-  check_prompt(prompt, graphs_.vocab);
   options.validate(prompt);
-  if (graphs_.vocab) options.validate_vocab(*graphs_.vocab);
+  if (graphs_.vocab) check_vocab(prompt, options, *graphs_.vocab);
   Generated generated;
   const Clock::time_point start = Clock::now();
   Encoded encoded = encode(pixel_values);

@@ -1,9 +1,9 @@
-// ONNX Runtime's C ABI, as far as beamcap uses it, so that building needs none of its headers (its Python wheel ships the
-// library alone).
+// ONNX Runtime's C ABI, as far as beamcap uses it, so that building needs none of its headers (its Python wheel ships
+// the library alone).
 //
-// OrtApi is a table of function pointers. Its members keep their slots for ever: a new release only appends. The members
-// that we use stand here in theirs, with placeholders for the ones between. Each slot is written down twice, by the
-// place in the struct and by number below it; tests/parity/test_ort_abi.py compares the numbers with the official header.
+// OrtApi is a table of function pointers. Its members keep their slots for ever: a new release only appends. Those that
+// we use stand here in theirs, with placeholders for the ones between. Each slot is written down twice: by its place in
+// the struct, and by the number below it, which tests/parity/test_ort_abi.py compares with the official header.
 #pragma once
 
 #include <cstddef>
@@ -26,10 +26,10 @@ struct OrtTypeInfo;
 struct OrtValue;
 
 // Enumerations are C ints in the ABI; these are the values that we use.
-inline constexpr int kLoggingLevelError = 3;        // ORT_LOGGING_LEVEL_ERROR
-inline constexpr int kGraphOptimizationAll = 99;    // ORT_ENABLE_ALL
-inline constexpr int kDeviceAllocator = 0;          // OrtDeviceAllocator
-inline constexpr int kMemTypeDefault = 0;           // OrtMemTypeDefault
+inline constexpr int kLoggingLevelError = 3;      // ORT_LOGGING_LEVEL_ERROR
+inline constexpr int kGraphOptimizationAll = 99;  // ORT_ENABLE_ALL
+inline constexpr int kDeviceAllocator = 0;        // OrtDeviceAllocator
+inline constexpr int kMemTypeDefault = 0;         // OrtMemTypeDefault
 
 using Unused = const void*;
 

@@ -44,7 +44,7 @@ struct SessionConfig {
 // Safe to run from several threads at once.
 class Session {
  public:
-  // Loads a graph from its file; external data files are found beside it. Throws std::runtime_error that names the file.
+  // Loads a graph from its file; external data files are found beside it. Throws std::runtime_error, naming the file.
   Session(const std::string& path, const SessionConfig& config);
 
   const std::string& path() const { return path_; }
@@ -53,7 +53,7 @@ class Session {
   const std::vector<TensorInfo>& outputs() const { return outputs_; }
 
   // Runs the graph on all of its inputs, in their order, and returns those outputs (indices into outputs()). Throws
-  // std::runtime_error that names the file.
+  // std::runtime_error, naming the file.
   std::vector<Tensor> run(std::span<const Tensor* const> inputs, std::span<const std::size_t> outputs) const;
 
  private:

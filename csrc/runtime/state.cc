@@ -73,8 +73,8 @@ void RowMap::settle() {
 
 std::span<const std::int32_t> RowMap::unless_identity(const std::vector<std::int32_t>& sources) const {
   std::int32_t next = 0;
-  const bool identity =
-      sources.size() == held_ && std::ranges::all_of(sources, [&next](std::int32_t source) { return source == next++; });
+  const auto in_place = [&next](std::int32_t source) { return source == next++; };
+  const bool identity = sources.size() == held_ && std::ranges::all_of(sources, in_place);
   return identity ? std::span<const std::int32_t>() : sources;
 }
 
@@ -83,10 +83,11 @@ void gather_rows(std::span<const std::byte> source, std::size_t source_rows, std
   const std::size_t block = source_rows * inner;
   const std::size_t outer = block == 0 ? 0 : source.size() / block;
   if (outer * block != source.size() || out.size() != outer * rows.size() * inner) {
-    throw std::out_of_range("gather_rows: the sizes do not fit");
+    throw std::invalid_argument("gather_rows: the sizes do not fit");
   }
   for (const std::int32_t row : rows) {
-    if (row < 0 || static_cast<std::size_t>(row) >= source_rows) throw std::out_of_range("gather_rows: no such row");
+    const bool known = row >= 0 && static_cast<std::size_t>(row) < source_rows;
+    if (!known) throw std::invalid_argument("gather_rows: there is no row " + std::to_string(row));
   }
   std::byte* to = out.data();
   for (std::size_t o = 0; o < outer; ++o) {

@@ -27,8 +27,8 @@ class RowMap {
   // Row i is to hold what row sources()[i] holds. Empty: nothing moves.
   std::span<const std::int32_t> sources() const;
 
-  // The same for what is constant per image: which of an image's rows it comes from makes no difference, so that it moves
-  // only when the batch grew or shrank.
+  // The same for what is constant per image: which of an image's rows it comes from makes no difference, so that it
+  // moves only when the batch grew or shrank.
   std::span<const std::int32_t> constant_sources() const;
 
   // The tensors have been reordered.
@@ -44,7 +44,7 @@ class RowMap {
 };
 
 // out[o, i, :] = source[o, rows[i], :] where source is [outer, source_rows, inner bytes] and out [outer, rows.size(),
-// inner bytes]: a gather along any axis of any tensor. Throws std::out_of_range if a row or a size does not fit.
+// inner bytes]: a gather along any axis of any tensor. Throws std::invalid_argument if a row or a size does not fit.
 void gather_rows(std::span<const std::byte> source, std::size_t source_rows, std::size_t inner,
                  std::span<const std::int32_t> rows, std::span<std::byte> out);
 

@@ -1,7 +1,6 @@
 #include "runtime/step_decoder.h"
 
 #include <algorithm>
-#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -44,7 +43,7 @@ Tensor ones(ElementType type, Shape shape) {
   return made;
 }
 
-// The state before the first token: every dynamic axis but the batch is empty. A recurrent state, which has none, is zero.
+// The state before the first token: every dynamic axis but the batch is empty. A recurrent state has none; it is zero.
 Tensor empty_past(const State& state, std::int64_t images) {
   Shape shape;
   for (const Dimension& dimension : state.shape) shape.push_back(dimension.dynamic() ? 0 : dimension.size);
@@ -83,7 +82,8 @@ bool takes(const Graph& graph, std::size_t state) {
 StepDecoder::StepDecoder(const Graphs& graphs, Encoded encoded)
     : graphs_(graphs), rows_(encoded.images), states_(std::move(encoded.states)), vocab_(graphs.vocab.value_or(0)) {
   for (std::size_t i = 0; i < states_.size(); ++i) {
-    if (graphs_.states[i].name == kEncoderStates && states_[i]) encoder_length_ = states_[i].shape().at(1);
+    const bool has_length = states_[i] && states_[i].shape().size() == 3;
+    if (graphs_.states[i].name == kEncoderStates && has_length) encoder_length_ = states_[i].shape()[1];
   }
   for (const Port& port : graphs_.decoder.inputs) {
     if (port.meaning == Meaning::kState && !states_[port.state]) {
@@ -211,20 +211,20 @@ void StepDecoder::forget_first() {
 // logits_ [rows, vocab], [rows, 1, vocab] or [rows, width, vocab] -> [rows, vocab] float32; in place if it is that.
 search::Logits StepDecoder::last_logits(const Session& session, std::int64_t width) {
   const Shape& shape = logits_.shape();
-  const std::int64_t positions = shape.size() == 3 ? shape[1] : 1;
+  const std::int64_t scored = shape.size() == 3 ? shape[1] : 1;
   const std::int64_t vocab = shape.empty() ? 0 : shape.back();
   const bool fits = (shape.size() == 2 || shape.size() == 3) && shape[0] == rows_.rows() && vocab > 0 &&
-                    (positions == 1 || positions == width) && (vocab_ == 0 || vocab == vocab_);
+                    (scored == 1 || scored == width) && (vocab_ == 0 || vocab == vocab_);
   if (!fits) {
     throw std::runtime_error(session.path() + ": the logits have the shape " + shape_name(shape) + " for " +
                              std::to_string(rows_.rows()) + " rows of " + std::to_string(width) + " tokens" +
                              (vocab_ == 0 ? "" : " and a vocabulary of " + std::to_string(vocab_)));
   }
   vocab_ = vocab;
-  if (logits_.type() == ElementType::kFloat32 && positions == 1) return {logits_.values<float>(), vocab};
+  if (logits_.type() == ElementType::kFloat32 && scored == 1) return {logits_.values<float>(), vocab};
 
   const auto size = static_cast<std::size_t>(vocab);
-  const auto stride = static_cast<std::size_t>(positions) * size;
+  const auto stride = static_cast<std::size_t>(scored) * size;
   last_.resize(static_cast<std::size_t>(rows_.rows()) * size);
   for (std::size_t row = 0; row < last_.size() / size; ++row) {
     const std::size_t begin = (row + 1) * stride - size;

@@ -45,7 +45,7 @@ class StepDecoder final : public search::Decoder {
   const Graphs& graphs_;
   RowMap rows_;
   std::vector<Tensor> states_;         // one for each of graphs_.states
-  std::int64_t encoder_length_ = 0;    // of the encoder's hidden states
+  std::int64_t encoder_length_ = 0;    // of the encoder's hidden states [images, length, width]
   std::int64_t past_ = 0;              // tokens fed so far, to each row
   std::vector<std::int64_t> history_;  // [rows, past_] where there are no caches; else empty
   std::int64_t steps_ = 0;

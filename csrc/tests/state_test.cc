@@ -201,10 +201,10 @@ TEST(GatherRows, MovesRowsOfALaterAxis) {
 TEST(GatherRows, AnEmptyPastHasNothingToMove) { EXPECT_TRUE(gathered({}, 3, 0, {2, 0}, 1).empty()); }
 
 TEST(GatherRows, RefusesWhatDoesNotFit) {
-  EXPECT_THROW(gathered({1, 2, 3}, 3, 1, {3}, 1), std::out_of_range);
-  EXPECT_THROW(gathered({1, 2, 3}, 3, 1, {-1}, 1), std::out_of_range);
-  EXPECT_THROW(gathered({1, 2, 3}, 2, 1, {0}, 1), std::out_of_range);
-  EXPECT_THROW(gathered({1, 2, 3}, 3, 1, {0}, 2), std::out_of_range);
+  EXPECT_THROW(gathered({1, 2, 3}, 3, 1, {3}, 1), std::invalid_argument);
+  EXPECT_THROW(gathered({1, 2, 3}, 3, 1, {-1}, 1), std::invalid_argument);
+  EXPECT_THROW(gathered({1, 2, 3}, 2, 1, {0}, 1), std::invalid_argument);
+  EXPECT_THROW(gathered({1, 2, 3}, 3, 1, {0}, 2), std::invalid_argument);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from fakes import FakeCaptioner, Folder
 
 from beamcap import Caption, Captioner, GenerationOptions
 from beamcap.beam import CaptionModelHandler, launch
+from beamcap.bundle import Bundle
 from beamcap.cli import _caption_parser, main
 from beamcap.decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS
 
@@ -242,6 +244,7 @@ def test_a_failing_pipeline_writes_nothing_and_ends_with_1(
         (["--num_beam=3"], "unrecognized arguments: --num_beam=3"),
         (["stray.jpg"], "unrecognized arguments: stray.jpg"),
         (["--streaming", "stray.jpg"], "unrecognized arguments: stray.jpg"),
+        (["--direct_num_workers=-1"], "--direct_num_workers=-1 is not allowed"),
         (["--runner=DaskRunner"], "DaskRunner is refused"),
         (["--runner=NoSuchRunner"], "runner 'NoSuchRunner' cannot be used"),
         (["--format=parquet", "--output={folder}"], "is there and is not a file"),
@@ -264,6 +267,17 @@ def test_wrong_usage_is_found_before_any_work(
     assert main(["--input", folder.pattern, "--output", output, *flags]) == 2
     assert message in complaint(capsys)
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+def test_a_model_with_a_missing_file(
+    folder: Folder, tmp_path: Path, no_work: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(Bundle.find("beamcap-small").path, model)
+    (model / "tokenizer.json").unlink()
+    output = str(tmp_path / "captions.jsonl")
+    assert main(["--input", folder.pattern, "--output", output, "--model", str(model)]) == 2
+    assert complaint(capsys) == f"beamcap: model {model}: tokenizer.json is missing\n"
 
 
 @pytest.mark.parametrize("pattern", ["none/*.jpg", "none.jpg"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import shutil
 import weakref
@@ -77,12 +78,21 @@ def test_a_bad_image_is_an_error_in_its_place_and_changes_no_other(
         assert [r[2:9] for r in results] == [r[2:9] for r in alone]
 
 
-def test_a_missing_file_is_an_error(captioner: Captioner, tmp_path: Path) -> None:
-    missing, folder = tmp_path / "missing.jpg", tmp_path
-    results = captioner.caption([missing, folder])
-    assert [(r.uri, r.stage, r.reason) for r in results if isinstance(r, CaptionError)] == [
-        (str(missing), "read", "unreadable"),
-        (str(folder), "read", "unreadable"),
+def test_what_cannot_be_read_is_an_error_that_says_why(
+    captioner: Captioner, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty.jpg").touch()
+    names = {
+        "missing.jpg": "not_found",
+        "pipe": "not_a_file",
+        "empty.jpg": "empty",
+        ".": "is_directory",
+        "null\0.jpg": "unreadable",
+    }
+    results = captioner.caption([f"{tmp_path}/{name}" for name in names])
+    assert [(r.stage, r.reason) for r in results if isinstance(r, CaptionError)] == [
+        ("read", reason) for reason in names.values()
     ]
 
 
@@ -103,6 +113,13 @@ def test_limits_are_errors_that_name_them(photos: dict[str, bytes]) -> None:
     reasons = [r.reason for r in small.caption(photos.values()) if isinstance(r, CaptionError)]
     assert len(reasons) == len(photos)
     assert set(reasons) == {"too_many_pixels", "too_many_bytes"}
+
+
+def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "large.jpg").write_bytes(bytes(1001))
+    (error,) = Captioner.load(max_image_bytes=1000).caption([tmp_path / "large.jpg"])
+    assert isinstance(error, CaptionError)
+    assert (error.stage, error.reason) == ("read", "too_many_bytes")
 
 
 @pytest.mark.parametrize("num_beams", [1, 3])

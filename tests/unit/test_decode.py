@@ -24,6 +24,12 @@ from beamcap.decode import DecodeError, DecodeLimits, decode, pil_to_rgb
 
 Pixels = npt.NDArray[np.uint8]
 
+# pytest takes away the filter that beamcap.decode sets up.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Corrupt EXIF data:UserWarning"),
+    pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning"),
+]
+
 
 def scene(width: int = 61, height: int = 45, mode: str = "RGB") -> Image.Image:
     """Smooth colours, fine noise and hard edges; no two corners are alike."""

@@ -67,6 +67,11 @@ def test_new_tokens_win_over_lengths_and_count_from_the_prompt() -> None:
     assert arguments["min_new_tokens"] == 2
 
 
+def test_no_new_tokens_win_over_a_length_too() -> None:
+    arguments = GenerationOptions(min_length=9, min_new_tokens=0).search_arguments(prompt_length=3)
+    assert (arguments["min_length"], arguments["min_new_tokens"]) == (0, 0)
+
+
 def test_a_length_that_the_prompt_fills_is_refused() -> None:
     with pytest.raises(ValueError, match="max_length=4 leaves no token to generate"):
         GenerationOptions(max_length=4).search_arguments(prompt_length=4)

@@ -213,6 +213,7 @@ def test_a_place_that_does_not_fit_is_refused() -> None:
         np.empty((3, 8, 8), np.float64),
         np.empty((1, 3, 8, 8), np.float32),
         np.empty((3, 8, 16), np.float32)[:, :, ::2],
+        np.frombuffer(bytearray(3 * 8 * 8 * 4 + 1), np.float32, offset=1).reshape(3, 8, 8),
         read_only,
     ]
     for place in places:

@@ -1,0 +1,49 @@
+"""The whole library, from images to words, against the golden set."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from cases import BUNDLES, CASES, Case, Hypothesis, read_cases
+from configurations import images
+from product import SCORE_TOLERANCE, assert_same
+
+from beamcap import Caption, Captioner, GenerationOptions
+
+CASES_PER_BUNDLE = 8
+
+
+@pytest.mark.filterwarnings("ignore:.*start token is also an EOS")
+@pytest.mark.parametrize("folder", BUNDLES, ids=lambda folder: folder.name)
+def test_the_captioner_captions_as_generate_does(folder: Path, tmp_path: Path) -> None:
+    cases = [case for case in read_cases(folder / CASES) if len(case.configuration.prompt) == 1]
+    for index, case in enumerate(cases[:CASES_PER_BUNDLE]):
+        captioner = load_with_eos(folder, tmp_path / str(index), case)
+        options = {
+            name: value
+            for name, value in case.configuration.options.items()
+            if name != "eos_token_id"
+        }
+        pictures = list(images(case.configuration))
+        results = captioner.caption(pictures, GenerationOptions(**options))
+        captions = [result for result in results if isinstance(result, Caption)]
+        found = [
+            [Hypothesis(candidate.token_ids, candidate.score) for candidate in result.candidates]
+            for result in captions
+        ]
+        assert_same(found, case.captions, SCORE_TOLERANCE, case.configuration)
+        for result in captions:
+            assert result.caption == " ".join(f"w{token}" for token in result.token_ids)
+
+
+def load_with_eos(folder: Path, copy: Path, case: Case) -> Captioner:
+    """The bundle with the case's EOS ids in its generation_config.json, where they belong."""
+    shutil.copytree(folder, copy)
+    path = copy / "generation_config.json"
+    config = json.loads(path.read_text())
+    config["eos_token_id"] = case.configuration.options["eos_token_id"]
+    path.write_text(json.dumps(config))
+    return Captioner.load(copy, threads=2, batch_size=4)
