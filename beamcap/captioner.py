@@ -91,7 +91,7 @@ class Captioner:
             None if bundle.decoder_with_past is None else str(bundle.decoder_with_past),
             intra_op_threads=self._threads,
         )
-        self._check_pixels()
+        _naming(bundle, self._check_pixels)
         self._check_tokens()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="beamcap-prepare")
         self.check_options(None)
@@ -208,16 +208,11 @@ class Captioner:
 
     def _check_pixels(self) -> None:
         made = (self._preprocessor.height, self._preprocessor.width)
-        if None in made:
-            raise ValueError(
-                f"model {self.bundle.path}: preprocessor_config.json resizes the shortest edge and "
-                "does not crop: images of different sizes cannot go through the model together"
-            )
         taken = self._model.pixel_shape[1:]
         if any(size not in (None, side) for size, side in zip(taken, made, strict=True)):
             raise ValueError(
-                f"model {self.bundle.path}: preprocessor_config.json makes images of {made[0]}x"
-                f"{made[1]}, but {self.bundle.encoder.name} takes {taken[0]}x{taken[1]}"
+                f"preprocessor_config.json makes images of {made[0]}x{made[1]}, but "
+                f"{self.bundle.encoder.name} takes {taken[0]}x{taken[1]}"
             )
 
     def _check_tokens(self) -> None:

@@ -248,7 +248,10 @@ def _pillow_errors() -> Iterator[None]:
     except (DecodeError, UnidentifiedImageError):
         raise
     except Image.DecompressionBombError as error:
-        raise DecodeError("too_many_pixels", f"the image has too many pixels: {error}") from error
+        claimed = re.search(r"\d+", str(error))
+        pixels = f"{int(claimed[0]):,} pixels" if claimed else "too many pixels"
+        message = f"the image's header claims {pixels}, more than Pillow opens at all"
+        raise DecodeError("too_many_pixels", message) from error
     except MemoryError as error:
         raise DecodeError("out_of_memory", "there is no memory for the image's pixels") from error
     except Exception as error:  # of damaged bytes a plugin raises anything, even a TypeError

@@ -72,7 +72,9 @@ py::object early_stopping_to_python(EarlyStopping value) {
 }
 
 EarlyStopping early_stopping_from_python(const py::object& value) {
-  if (py::isinstance<py::bool_>(value)) return value.cast<bool>() ? EarlyStopping::kWhenFull : EarlyStopping::kHeuristic;
+  if (py::isinstance<py::bool_>(value)) {
+    return value.cast<bool>() ? EarlyStopping::kWhenFull : EarlyStopping::kHeuristic;
+  }
   if (py::isinstance<py::str>(value) && value.cast<std::string>() == "never") return EarlyStopping::kNever;
   throw std::invalid_argument("early_stopping is " + py::repr(value).cast<std::string>() +
                               ", but must be False, True or \"never\"");
@@ -154,9 +156,9 @@ void register_search(py::module_& module) {
       },
       py::arg("decoder"), py::arg("images"), py::arg("prompt"), py::arg("options"),
       py::call_guard<py::gil_scoped_release>(),
-      "Searches captions for the images of a decoder that has been fed nothing yet; greedy if num_beams is 1, else beam "
-      "search. Returns one result an image, in order. Raises ValueError for bad options, RuntimeError if the decoder "
-      "breaks its contract, and what the decoder raises.");
+      "Searches captions for the images of a decoder that has been fed nothing yet; greedy if num_beams is 1, else "
+      "beam search. Returns one result an image, in order. Raises ValueError for bad options, RuntimeError if the "
+      "decoder breaks its contract, and what the decoder raises.");
 }
 
 }  // namespace beamcap::bindings

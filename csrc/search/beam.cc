@@ -173,8 +173,8 @@ class BeamSearch {
     return slot;
   }
 
-  // 7. Whether the best live beam may still beat the worst slot. An image that is not improvable leaves, so nothing need
-  // remember it.
+  // 7. Whether the best live beam may still beat the worst slot. An image that is not improvable leaves, so nothing
+  //    need remember it.
   bool is_improvable(const Image& image) const {
     const bool at_most = options_.early_stopping == EarlyStopping::kNever && options_.length_penalty > 0;
     const std::int64_t length = at_most ? options_.max_length - prompt_length() : generated() + 1;
@@ -186,8 +186,9 @@ class BeamSearch {
 
   // 8. Whether another step follows.
   bool goes_on(const Image& image) const {
-    const bool full = std::all_of(image.slots.begin(), image.slots.end(), [](const Slot& s) { return s.done; });
-    const bool all_stop = std::all_of(candidates_.begin(), candidates_.end(), [](const Candidate& c) { return c.stops; });
+    const bool full = std::all_of(image.slots.begin(), image.slots.end(), [](const Slot& slot) { return slot.done; });
+    const bool all_stop = std::all_of(candidates_.begin(), candidates_.end(),
+                                      [](const Candidate& candidate) { return candidate.stops; });
     return is_improvable(image) && !(options_.early_stopping == EarlyStopping::kWhenFull && full) && !all_stop;
   }
 

@@ -1,5 +1,5 @@
-// The rules that change the scores of single tokens before the search chooses: penalties and bans. Each changes only the
-// tokens it means, so its cost does not grow with the vocabulary.
+// The rules that change the scores of single tokens before the search chooses: penalties and bans. Each changes only
+// the tokens it means, so its cost does not grow with the vocabulary.
 #pragma once
 
 #include <cstdint>

@@ -11,10 +11,10 @@
 
 namespace beamcap::search {
 
-// Searches captions for `images` images whose state `decoder` holds (one row an image, nothing fed yet). prompt: [P] ids,
-// the start token first, the same for every image. Returns one result an image, in order; an image's result does not
-// depend on the others. Throws std::invalid_argument for bad options or arguments, std::runtime_error if the decoder
-// breaks its contract, and whatever the decoder throws.
+// Searches captions for `images` images whose state `decoder` holds (one row an image, nothing fed yet). prompt: [P]
+// ids, the start token first, the same for every image. Returns one result an image, in order; an image's result does
+// not depend on the others. Throws std::invalid_argument for bad options or arguments, std::runtime_error if the
+// decoder breaks its contract, and whatever the decoder throws.
 std::vector<ImageResult> search(Decoder& decoder, std::int64_t images, std::span<const std::int64_t> prompt,
                                 const Options& options);
 

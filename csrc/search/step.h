@@ -14,8 +14,8 @@ class Stepper {
   // Both must outlive this.
   Stepper(Decoder& decoder, const Options& options) : decoder_(decoder), options_(options) {}
 
-  // The first step: the prompt [P], the same for every image. Returns [images, vocab]. Throws std::invalid_argument where
-  // the options do not suit the vocabulary, and std::runtime_error where the decoder does not keep its contract.
+  // The first step: the prompt [P], the same for every image. Returns [images, vocab]. Throws std::invalid_argument
+  // where the options do not suit the vocabulary, and std::runtime_error where the decoder does not keep its contract.
   Logits first(std::span<const std::int64_t> prompt, std::int64_t images);
 
   // Every later step: tokens [rows]. Returns [rows, vocab]. Throws as above.

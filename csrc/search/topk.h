@@ -20,8 +20,8 @@ class TopK {
   // Begins anew. k >= 1.
   void reset(std::size_t k);
 
-  // Offers every token of a row with the score that it has there + `offset`, as index first_index + token. Rows must come
-  // in the ascending order of first_index. summary: of the row's logits.
+  // Offers every token of a row with the score that it has there + `offset`, as index first_index + token. Rows must
+  // come in the ascending order of first_index. summary: of the row's logits.
   void offer_row(const RowScores& row, const RowSummary& summary, float offset, std::int64_t first_index);
 
   // The entries, best first; fewer than K only if fewer were offered. Ends the offering: reset comes next.

@@ -1,4 +1,5 @@
-// Beam search: each test is of one numbered step of the search semantics, by probabilities small enough to work out by hand.
+// Beam search: each test is of one numbered step of the search semantics, by probabilities small enough to work out by
+// hand.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -195,8 +196,8 @@ TEST(BeamGather, AFinishedImageLeavesTheBatchBefore) {
 
 // {EOS} has log(.5); {1 EOS} log(.2) / 2 = -.80; {1 0} log(.15) / 2 = -.95 by its present length, but nothing more is
 // lost on its way to the fifth token: -.38.
-const LogitsOf kLateBloomer = table({{{}, {0, .5, 0, 0, .5}}, {{1}, {.3, .1, .1, .1, .4}}, {{1, 0, 1, 1}, {0, 0, 0, 0, 1}}},
-                                    {0, 1, 0, 0, 0});
+const LogitsOf kLateBloomer =
+    table({{{}, {0, .5, 0, 0, .5}}, {{1}, {.3, .1, .1, .1, .4}}, {{1, 0, 1, 1}, {0, 0, 0, 0, 1}}}, {0, 1, 0, 0, 0});
 
 TEST(BeamImprovable, ByThePresentLength) {
   EXPECT_EQ(tokens_of(search_one(kLateBloomer, two_beams(6, 1.0))), (std::vector<Tokens>{{kEos}, {1, kEos}}));

@@ -1,5 +1,5 @@
-// A decoder whose logits are a function of the image and of what its row was fed, so that a wrong gather or compact gives
-// wrong captions. It checks every call against the contract in search/decoder.h.
+// A decoder whose logits are a function of the image and of what its row was fed, so that a wrong gather or compact
+// gives wrong captions. It checks every call against the contract in search/decoder.h.
 #pragma once
 
 #include <cmath>

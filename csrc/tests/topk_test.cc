@@ -98,7 +98,9 @@ TEST(TopK, EqualsAFullSort) {
       const auto first = static_cast<std::int64_t>(row * vocab);
       offer(best, logits, offset, first, edits);
       for (const auto& [token, score] : edits) logits[static_cast<std::size_t>(token)] = score;
-      for (std::size_t i = 0; i < vocab; ++i) all.emplace_back(logits[i] + offset, first + static_cast<std::int64_t>(i));
+      for (std::size_t i = 0; i < vocab; ++i) {
+        all.emplace_back(logits[i] + offset, first + static_cast<std::int64_t>(i));
+      }
     }
     std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
     all.resize(k);

@@ -55,7 +55,8 @@ def log_softmax(logits: Floats) -> Floats:
     top = logits.max()
     with np.errstate(under="ignore"):
         total = np.exp(logits.astype(np.float64) - float(top)).sum()
-    return (logits - top) - np.float32(np.log(total))
+    normalised: Floats = (logits - top) - np.float32(np.log(total))
+    return normalised
 
 
 def process(scores: Floats, tokens: tuple[int, ...], prompt: int, settings: Settings) -> Floats:

@@ -218,6 +218,7 @@ def _copy(bundle: Path, folder: Path, name: str, change: dict[str, Any]) -> Path
     ("name", "change", "says"),
     [
         ("preprocessor_config.json", {"size": 192}, "makes images of 192x192"),
+        ("preprocessor_config.json", {"size": {"shortest_edge": 224}}, "size"),
         ("preprocessor_config.json", {"resample": 9}, "resample"),
         ("generation_config.json", {"eos_token_id": 99999}, "names the token 99999"),
         ("generation_config.json", {"num_beams": 0}, "num_beams=0"),

@@ -119,7 +119,7 @@ def problems(draw: st.DrawFn) -> tuple[LogitsOf, list[int], Settings]:
         min_length=draw(st.sampled_from([0, 0, 3, 5])),
         min_new_tokens=draw(st.sampled_from([0, 0, 2, 4])),
         length_penalty=draw(st.sampled_from([1.0, 1.0, 0.0, 0.6, 2.0, -1.0])),
-        early_stopping=draw(st.sampled_from([False, True, "never"])),
+        early_stopping=draw(st.one_of(st.booleans(), st.just("never"))),
         repetition_penalty=draw(st.sampled_from([1.0, 1.0, 0.7, 1.3, 3.0])),
         no_repeat_ngram_size=draw(st.sampled_from([0, 0, 1, 2, 3])),
         eos_token_ids=draw(st.lists(token, max_size=most_eos)),
@@ -195,8 +195,7 @@ def test_nan_is_the_error_of_its_image_alone(
     for image in {0, 1, 2, 3} - {sick}:
         assert plain(results[image]) == plain(healthy[image])
     if after == 0:
-        assert results[sick].error is not None
-        assert ("NaN" if np.isnan(value) else "+inf") in results[sick].error
+        assert ("NaN" if np.isnan(value) else "+inf") in str(results[sick].error)
 
 
 def test_a_vocabulary_of_real_size() -> None:
