@@ -24,7 +24,7 @@ from training.text import EOS, PAD
 
 @dataclass(frozen=True)
 class SelfCriticalSettings:
-    epochs: int = 6
+    epochs: int = 5
     batch: int = 24  # photos
     samples: int = 5  # captions drawn per photo
     rate: float = 1e-4
