@@ -22,7 +22,7 @@ from training.text import PAD
 
 @dataclass(frozen=True)
 class CrossEntropySettings:
-    epochs: int = 10
+    epochs: int = 9
     frozen_epochs: int = 2  # the backbone does not learn during these
     whole_epochs: int = 3  # from here on the stem and six blocks keep still: they cost most
     batch: int = 24  # photos, each with all its captions
