@@ -24,8 +24,8 @@ from training.text import EOS, PAD
 
 @dataclass(frozen=True)
 class SelfCriticalSettings:
-    epochs: int
-    rate: float
+    epochs: int = 7
+    rate: float = 1e-4
     batch: int = 24  # photos
     samples: int = 5  # captions drawn per photo
     warmup: int = 100  # steps

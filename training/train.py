@@ -24,11 +24,6 @@ from training.text import encode, load_tokenizer
 
 LONGEST = 24  # tokens of a caption, </s> included
 DROPOUT = 0.25
-# The second round starts from the averaged weights of the first, with a fresh optimizer.
-ROUNDS = {
-    "self_critical": SelfCriticalSettings(epochs=7, rate=1e-4),
-    "self_critical_2": SelfCriticalSettings(epochs=4, rate=2e-4),
-}
 
 
 class Monitor:
@@ -75,9 +70,10 @@ def main() -> None:
     model = train_cross_entropy(
         model, train, ids, CrossEntropySettings(), args.work / "cross_entropy.pt", monitor
     )
-    for name, settings in ROUNDS.items():
-        checkpoint = args.work / f"{name}.pt"
-        model = train_self_critical(model, train, tokenizer, LONGEST, settings, checkpoint, monitor)
+    checkpoint = args.work / "self_critical.pt"
+    model = train_self_critical(
+        model, train, tokenizer, LONGEST, SelfCriticalSettings(), checkpoint, monitor
+    )
     export(model, args.work / "tokenizer.json", args.out or args.work / "beamcap-small")
 
 
