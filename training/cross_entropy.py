@@ -22,9 +22,9 @@ from training.text import PAD
 
 @dataclass(frozen=True)
 class CrossEntropySettings:
-    epochs: int = 12
+    epochs: int = 9
     frozen_epochs: int = 2  # the backbone does not learn during these
-    whole_epochs: int = 3  # from here on its stem and first two blocks keep still: they cost most
+    whole_epochs: int = 3  # from here on the stem and six blocks keep still: they cost most
     batch: int = 24  # photos, each with all its captions
     rate: float = 7e-4
     backbone_rate: float = 0.1  # times `rate`
@@ -35,7 +35,7 @@ class CrossEntropySettings:
     average: float = 0.998  # of the weights, per step
 
     def frozen_blocks(self, epoch: int) -> int:
-        return 0 if epoch < self.whole_epochs else 2
+        return 0 if epoch < self.whole_epochs else 6
 
 
 class Average:

@@ -76,7 +76,7 @@ def may_flip(captions: list[str]) -> bool:
 
 def to_tensor(pixels: np.ndarray) -> Tensor:
     """uint8 [N, H, W, 3] -> float [N, 3, H, W] in [-1, 1], channels last in memory."""
-    x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
+    x = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2)
     return x.float().div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
 
 

@@ -55,7 +55,7 @@ def configs(sizes: Sizes) -> dict[str, dict]:
             "num_beams": 3,
             "max_length": MAX_LENGTH,
             "early_stopping": True,
-            "length_penalty": 1.0,
+            "length_penalty": 1.6,
         },
         "preprocessor_config.json": {
             "image_processor_type": "ViTImageProcessor",

@@ -18,6 +18,17 @@ def autocast() -> torch.autocast:
     return torch.autocast("cpu", torch.bfloat16)
 
 
+def draw(logits: Tensor) -> Tensor:
+    """One sample per row of logits [R, V] -> [R], by inverting the cumulative probabilities.
+
+    Takes one random number per row, where torch.multinomial takes one per value.
+    """
+    cumulative = logits.softmax(-1).cumsum(-1)
+    threshold = torch.rand(len(logits), 1) * cumulative[:, -1:]
+    token = torch.searchsorted(cumulative, threshold, right=True)
+    return token[:, 0].clamp(max=logits.shape[1] - 1)
+
+
 @torch.no_grad()
 def generate(decoder: Decoder, photo: Tensor, samples: int, longest: int) -> Tensor:
     """Photo tokens [N, 50, D] -> ids [N * samples, 1 + steps], from <s> to </s>, then <pad>.
@@ -31,10 +42,7 @@ def generate(decoder: Decoder, photo: Tensor, samples: int, longest: int) -> Ten
     for _ in range(longest):
         logits = decoder.logits(decoder(ids[:, -1:], memory, past))[:, 0].float()
         logits[:, [PAD, BOS]] = -torch.inf
-        if samples:
-            # The largest of log p + Gumbel noise is a draw from p.
-            logits -= torch.empty_like(logits).exponential_().log_()
-        token = torch.where(alive, logits.argmax(-1), PAD)
+        token = torch.where(alive, draw(logits) if samples else logits.argmax(-1), PAD)
         ids = torch.cat([ids, token[:, None]], 1)
         alive = alive & (token != EOS)
         if not alive.any():

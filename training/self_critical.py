@@ -24,10 +24,10 @@ from training.text import EOS, PAD
 
 @dataclass(frozen=True)
 class SelfCriticalSettings:
-    epochs: int = 6
+    epochs: int = 7
+    rate: float = 1e-4
     batch: int = 24  # photos
     samples: int = 5  # captions drawn per photo
-    rate: float = 1e-4
     warmup: int = 100  # steps
     clip: float = 1.0
     average: float = 0.995  # of the weights, per step

@@ -70,14 +70,9 @@ def main() -> None:
     model = train_cross_entropy(
         model, train, ids, CrossEntropySettings(), args.work / "cross_entropy.pt", monitor
     )
+    checkpoint = args.work / "self_critical.pt"
     model = train_self_critical(
-        model,
-        train,
-        tokenizer,
-        LONGEST,
-        SelfCriticalSettings(),
-        args.work / "self_critical.pt",
-        monitor,
+        model, train, tokenizer, LONGEST, SelfCriticalSettings(), checkpoint, monitor
     )
     export(model, args.work / "tokenizer.json", args.out or args.work / "beamcap-small")
 
