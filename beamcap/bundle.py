@@ -245,8 +245,11 @@ def _token_id(path: Path, name: str, token: object) -> int | None:
 
 
 def _required_token_id(path: Path, name: str, token: object) -> int:
-    if isinstance(token, bool) or not isinstance(token, int) or token < 0:
-        raise ValueError(f"model {path}: {name}={token!r} is not a token id (an integer >= 0)")
+    # Some graphs take their tokens as int32.
+    if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < 1 << 31:
+        raise ValueError(
+            f"model {path}: {name}={token!r} is not a token id (an integer >= 0 of 32 bits)"
+        )
     return token
 
 

@@ -201,10 +201,9 @@ class Captioner:
         self._warn_of_banned_eos(merged)
         arguments = merged.search_arguments(len(self._prompt))
         self._check_length(arguments["max_length"])
-        return _core.Options(
-            **arguments,
-            eos_token_ids=list(self.bundle.eos_token_ids),
-        )
+        resolved = _core.Options(**arguments, eos_token_ids=list(self.bundle.eos_token_ids))
+        resolved.validate(self._prompt)
+        return resolved
 
     def _check_pixels(self) -> None:
         made = (self._preprocessor.height, self._preprocessor.width)

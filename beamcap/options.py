@@ -187,8 +187,8 @@ def _check_integer(name: str, value: object, least: int) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}={value!r} is not allowed: it must be an integer >= {least}")
-    if value < least:
-        raise ValueError(f"{name}={value} is not allowed: it must be >= {least}")
+    if not least <= value < 1 << 31:
+        raise ValueError(f"{name}={value} is not allowed: it must be >= {least} and fit in 32 bits")
 
 
 def _check_number(name: str, value: object) -> None:

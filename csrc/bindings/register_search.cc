@@ -84,7 +84,7 @@ void register_options(py::module_& module) {
   const Options defaults;
   py::class_<Options>(module, "Options",
                       "The resolved options of one search; names and meaning are those of transformers' "
-                      "GenerationConfig. max_length and min_length count the prompt. Checked when a search starts.")
+                      "GenerationConfig. max_length and min_length count the prompt. A search checks them when it starts.")
       .def(py::init([](std::int64_t num_beams, std::int64_t num_return_sequences, std::int64_t max_length,
                        std::int64_t min_length, std::int64_t min_new_tokens, double length_penalty,
                        const py::object& early_stopping, double repetition_penalty, std::int64_t no_repeat_ngram_size,
@@ -103,6 +103,12 @@ void register_options(py::module_& module) {
            py::arg("repetition_penalty") = defaults.repetition_penalty,
            py::arg("no_repeat_ngram_size") = defaults.no_repeat_ngram_size,
            py::arg("eos_token_ids") = defaults.eos_token_ids)
+      .def(
+          "validate",
+          [](const Options& self, const std::vector<std::int64_t>& prompt) { self.validate(prompt); },
+          py::arg("prompt"),
+          "Checks the options now, for a search from this prompt. Raises ValueError that names the option, what was "
+          "given and what is allowed.")
       .def_readonly("num_beams", &Options::num_beams)
       .def_readonly("num_return_sequences", &Options::num_return_sequences)
       .def_readonly("max_length", &Options::max_length)

@@ -2,7 +2,6 @@
 
 #include <filesystem>
 #include <stdexcept>
-#include <utility>
 
 #include "runtime/library.h"
 

@@ -117,7 +117,8 @@ Tensor Tensor::adopt(ort::OrtValue* value, const std::string& subject) {
       found);
   int type = 0;
   check(api().GetTensorElementType(info.get(), &type), subject);
-  return {owned.release(), static_cast<ElementType>(type), shape_of(info.get(), subject)};
+  Shape shape = shape_of(info.get(), subject);
+  return {owned.release(), static_cast<ElementType>(type), std::move(shape)};
 }
 
 Tensor::Tensor(ort::OrtValue* value, ElementType type, Shape shape)

@@ -102,6 +102,14 @@ def test_no_start_token_is_refused(folder: Path) -> None:
         Bundle.find(folder)
 
 
+@pytest.mark.parametrize("token", [-1, 1 << 31, 10**30, True, "2"])
+def test_what_is_no_token_id_is_refused(folder: Path, token: object) -> None:
+    generation = {"decoder_start_token_id": 1, "eos_token_id": token}
+    (folder / "generation_config.json").write_text(json.dumps(generation))
+    with pytest.raises(ValueError, match=f"eos_token_id={token!r} is not a token id"):
+        Bundle.find(folder)
+
+
 def test_missing_external_data_is_named(folder: Path) -> None:
     _graph(folder / "decoder_model.onnx", external_data="weights.bin")
     with pytest.raises(ValueError, match=r"weights\.bin, which is missing"):

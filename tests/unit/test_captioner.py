@@ -194,6 +194,22 @@ def test_bad_options_raise_before_any_image_is_read(captioner: Captioner) -> Non
         captioner.caption(["/nowhere"], GenerationOptions(num_return_sequences=9))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        GenerationOptions(length_penalty=400.0),
+        GenerationOptions(num_beams=5000),
+        GenerationOptions(repetition_penalty=1e-46),
+        GenerationOptions(min_length=100_000),
+    ],
+)
+def test_what_only_the_core_refuses_is_refused_before_any_work(
+    captioner: Captioner, options: GenerationOptions
+) -> None:
+    with pytest.raises(ValueError, match="but must be"):
+        captioner.check_options(options)
+
+
 def test_the_longest_caption_that_the_model_has_positions_for(
     captioner: Captioner, photos: dict[str, bytes]
 ) -> None:

@@ -16,6 +16,7 @@ from beamcap import GenerationOptions
         ({"num_beams": 0}, ValueError, "num_beams=0 is not allowed: it must be >= 1"),
         ({"num_beams": 2.0}, TypeError, "num_beams=2.0 is not allowed: it must be an integer"),
         ({"num_beams": True}, TypeError, "num_beams=True"),
+        ({"num_beams": 10**30}, ValueError, f"num_beams={10**30} is not allowed"),
         ({"max_new_tokens": 0}, ValueError, "max_new_tokens=0"),
         ({"min_length": -1}, ValueError, "min_length=-1"),
         ({"length_penalty": float("nan")}, ValueError, "length_penalty=nan"),

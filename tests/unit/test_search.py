@@ -239,6 +239,12 @@ def test_bad_options_raise_before_any_step() -> None:
     assert decoder.rows == [()]
 
 
+def test_options_can_be_checked_without_a_decoder() -> None:
+    _core.Options(max_length=3).validate([0, 1])
+    with pytest.raises(ValueError, match="max_length is 3, but counts the prompt of 3 tokens"):
+        _core.Options(max_length=3).validate([0, 1, 2])
+
+
 def test_an_eos_beyond_the_vocabulary() -> None:
     with pytest.raises(ValueError, match=r"eos_token_ids is 9, but the model knows .* 0 to 8"):
         search(UNIFORM, [0], [0], replace(OPTIONS, eos_token_ids=[9]))
