@@ -18,6 +18,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from ..types import Caption, CaptionError
 from .formats import CAPTION_SCHEMA, JSON_LINES, Format, Record, Writer, format_of
+from .rows import result_row
 from .sources import is_local
 from .transforms import CaptionedImages
 
@@ -153,7 +154,7 @@ class _WritePart(beam.DoFn):
             self._part = FileSystems.join(self._staging, uuid.uuid4().hex)
             self._stream = _create(self._part)
             self._writer: Writer = self._format.writer(self._stream)
-        self._writer.write(_record(result))
+        self._writer.write(_record(result_row(result)))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._part is not None:

@@ -67,6 +67,11 @@ def test_a_captioner_that_loses_a_result_is_found_out(
         FakeHandler().run_inference(batch, Losing())
 
 
+def test_what_is_no_image_says_what_to_give(pictures: list[bytes]) -> None:
+    with pytest.raises(TypeError, match=r"type bytes cannot be captioned: give beamcap\.ImageInput"):
+        FakeHandler().run_inference([pictures[0]], FakeCaptioner())  # type: ignore[list-item]
+
+
 def test_in_run_inference(batch: list[ImageInput | CaptionError], pipeline: beam.Pipeline) -> None:
     handler = FakeHandler(batch_size=3)
     results = pipeline | beam.Create(batch, reshuffle=False) | RunInference(handler)
