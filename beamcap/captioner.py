@@ -19,7 +19,7 @@ from . import _core
 from .bundle import Bundle
 from .cpu import available_cores
 from .decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS, DecodeLimits
-from .images import ImageLike, as_input, caption_error, load_pixels
+from .images import ImageLike, as_input, caption_error, is_pillow, load_pixels
 from .options import GenerationOptions
 from .ort_library import load_onnxruntime
 from .preprocess import Preprocessor
@@ -250,11 +250,18 @@ class Captioner:
         warnings.warn(message, UserWarning, stacklevel=4)
 
     def _prepare_all(self, images: Iterable[ImageLike]) -> Iterator[_Prepared | CaptionError]:
-        """Reads, decodes and preprocesses in the pool, in order, a batch ahead of the model."""
+        """Reads, decodes and preprocesses, in order and in the pool, a batch ahead of the model."""
         ahead: deque[Future[_Prepared | CaptionError]] = deque()
         for index, image in enumerate(images):
             source = as_input(index, image)
-            ahead.append(self._pool.submit(self._prepare, index, source, image))
+            if is_pillow(image):
+                # Here: it is not safe in several threads, and whoever yields it may close it, or
+                # turn it to its next frame, before a thread comes to it.
+                prepared: Future[_Prepared | CaptionError] = Future()
+                prepared.set_result(self._prepare(index, source, image))
+            else:
+                prepared = self._pool.submit(self._prepare, index, source, image)
+            ahead.append(prepared)
             if len(ahead) > self._batch_size:
                 yield ahead.popleft().result()
         while ahead:

@@ -31,12 +31,17 @@ def as_input(index: int, image: ImageLike) -> ImageInput:
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
         return ImageInput(key=path, uri=path, data=b"")
-    if isinstance(image, (bytes, np.ndarray)) or hasattr(image, "convert"):
+    if isinstance(image, (bytes, np.ndarray)) or is_pillow(image):
         return ImageInput(key=str(index), uri="", data=image if isinstance(image, bytes) else b"")
     raise TypeError(
         f"images[{index}] is {type(image).__name__}: expected a path, bytes, a PIL image, a uint8 "
         "array [H, W, 3] or an ImageInput"
     )
+
+
+def is_pillow(image: object) -> bool:
+    """Whether it is a Pillow image, or one that behaves so."""
+    return hasattr(image, "convert") and not isinstance(image, np.ndarray)
 
 
 def load_pixels(

@@ -68,7 +68,9 @@ def test_a_captioner_that_loses_a_result_is_found_out(
 
 
 def test_what_is_no_image_says_what_to_give(pictures: list[bytes]) -> None:
-    with pytest.raises(TypeError, match=r"type bytes cannot be captioned: give beamcap\.ImageInput"):
+    with pytest.raises(
+        TypeError, match=r"type bytes cannot be captioned: give beamcap\.ImageInput"
+    ):
         FakeHandler().run_inference([pictures[0]], FakeCaptioner())  # type: ignore[list-item]
 
 

@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import weakref
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from beamcap import Caption, Captioner, CaptionError, GenerationOptions, ImageInput
 
@@ -47,6 +48,37 @@ def test_every_kind_of_image_gives_the_same_caption(
     assert captions[5].metadata == {"a": "b"}
     assert {(c.width, c.height) for c in captions} == {picture.size}
     assert {c.model_id for c in captions} == {captioner.model_id}
+
+
+def test_a_pillow_image_may_be_given_twice_and_closed_behind_us(
+    captioner: Captioner, photos: dict[str, bytes]
+) -> None:
+    # Large, so that several threads would be at its file at the same time.
+    large = Image.open(io.BytesIO(photos["chelsea"])).resize((2000, 1500))
+    stream = io.BytesIO()
+    large.save(stream, "PNG", compress_level=1)
+    expected = _captions(captioner.caption([stream.getvalue()]))[0]
+
+    def closing() -> Iterator[Image.Image]:
+        with Image.open(stream) as opened:
+            yield opened
+            yield opened
+            yield opened
+
+    for caption in _captions(captioner.caption(closing())):
+        assert caption[2:] == expected[2:]
+
+
+def test_the_frames_of_an_animation_are_taken_as_they_come(
+    captioner: Captioner, many_photos: list[bytes]
+) -> None:
+    frames = [Image.open(io.BytesIO(data)).resize((200, 200)) for data in many_photos[:6]]
+    stream = io.BytesIO()
+    frames[0].save(stream, "WEBP", lossless=True, save_all=True, append_images=frames[1:])
+    expected = _captions(captioner.caption(frames))
+    with Image.open(stream) as animation:
+        results = _captions(captioner.caption(ImageSequence.Iterator(animation)))
+    assert [r.score for r in results] == [e.score for e in expected]
 
 
 def test_a_caption_is_its_best_candidate(captioner: Captioner, photos: dict[str, bytes]) -> None:
