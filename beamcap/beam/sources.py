@@ -46,7 +46,8 @@ class ReadImages(beam.PTransform):
         """Builds the transform."""
         return (
             begin
-            | "Patterns" >> beam.Create(self._patterns, reshuffle=False)
+            # As bytes: a local name need not be valid Unicode.
+            | "Patterns" >> beam.Create(map(os.fsencode, self._patterns), reshuffle=False)
             | "Match" >> beam.ParDo(_Match()).with_output_types(tuple[bytes, None])
             # By name: a file that two patterns match is read once, and the order that the names
             # come in is the order of the output wherever the runner keeps it.
@@ -75,6 +76,11 @@ def is_local(path: str) -> bool:
     return FileSystems.get_scheme(path) is None
 
 
+def printable(path: str) -> str:
+    """A path as text that every output can hold: a local name need not be valid Unicode."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
 def matches_something(pattern: str) -> bool:
     """Whether a pattern matches a file or folder that is there. Raises as match_paths."""
     if is_local(pattern):
@@ -84,7 +90,7 @@ def matches_something(pattern: str) -> bool:
 
 def read_image(path: str, max_image_bytes: int) -> ImageInput | CaptionError:
     """Reads one file; whatever keeps it from being read is a CaptionError."""
-    uri = _printable(path)
+    uri = printable(path)
     try:
         return ImageInput(uri, uri, _read(path, max_image_bytes))
     except Exception as error:  # file systems raise whatever their client does
@@ -93,10 +99,9 @@ def read_image(path: str, max_image_bytes: int) -> ImageInput | CaptionError:
 
 
 class _Match(beam.DoFn):
-    def process(self, pattern: str) -> Iterator[tuple[bytes, None]]:
-        for path in match_paths(pattern):
+    def process(self, pattern: bytes) -> Iterator[tuple[bytes, None]]:
+        for path in match_paths(os.fsdecode(pattern)):
             PROGRESS.add(found=1)
-            # As bytes: a local name need not be valid Unicode.
             yield os.fsencode(path), None
 
 
@@ -135,8 +140,3 @@ def _read(path: str, max_image_bytes: int) -> bytes:
         check_file(Path(path), max_image_bytes)
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
         return read_stream(stream, max_image_bytes)
-
-
-def _printable(path: str) -> str:
-    """A local name that is not valid Unicode, as text that every output can hold."""
-    return path.encode("utf-8", "backslashreplace").decode()

@@ -100,7 +100,8 @@ def test_a_name_that_is_no_unicode_is_read(tmp_path: Path, pipeline: beam.Pipeli
     name = os.fsdecode(os.fsencode(tmp_path) + b"/photo\xff.jpg")
     Path(name).write_bytes(b"data")
     printable = str(tmp_path / "photo\\udcff.jpg")
-    read = pipeline | ReadImages(str(tmp_path / "*.jpg"))
+    # The second as a shell expands a pattern.
+    read = pipeline | ReadImages([str(tmp_path / "*.jpg"), name])
     assert_that(read, equal_to([ImageInput(printable, printable, b"data")]))
     pipeline.run()
 
