@@ -88,6 +88,8 @@ class Options:
     def no_repeat_ngram_size(self) -> int: ...
     @property
     def eos_token_ids(self) -> list[int]: ...
+    def validate(self, prompt: Sequence[int]) -> None:
+        """Raises ValueError for an option out of its range, or that leaves the prompt no token."""
 
 class Hypothesis:
     """One caption as the search found it."""

@@ -201,10 +201,9 @@ class Captioner:
         self._warn_of_banned_eos(merged)
         arguments = merged.search_arguments(len(self._prompt))
         self._check_length(arguments["max_length"])
-        return _core.Options(
-            **arguments,
-            eos_token_ids=list(self.bundle.eos_token_ids),
-        )
+        search_options = _core.Options(**arguments, eos_token_ids=list(self.bundle.eos_token_ids))
+        search_options.validate(self._prompt)
+        return search_options
 
     def _check_pixels(self) -> None:
         made = (self._preprocessor.height, self._preprocessor.width)
@@ -275,11 +274,14 @@ class Captioner:
         if isinstance(pixels, CaptionError):
             return pixels
         decoded = time.perf_counter()
-        out = np.empty((3, self._preprocessor.height, self._preprocessor.width), np.float32)
         try:
+            out = np.empty((3, self._preprocessor.height, self._preprocessor.width), np.float32)
             self._preprocessor.into(pixels, out)
         except ValueError as error:
             return caption_error(source, "preprocess", "unusable_pixels", str(error))
+        except MemoryError:
+            message = "there is no memory to resize the image in"
+            return caption_error(source, "preprocess", "out_of_memory", message)
         return _Prepared(
             position=position,
             # The encoded bytes have done their work: what waits for its batch need not hold them.
@@ -294,8 +296,8 @@ class Captioner:
     def _caption_prepared(
         self, batch: list[_Prepared], options: _core.Options, timings: Timings
     ) -> dict[int, Caption | CaptionError]:
-        pixel_values = np.stack([prepared.pixel_values for prepared in batch])
         try:
+            pixel_values = np.stack([prepared.pixel_values for prepared in batch])
             generated = self._model.generate(pixel_values, self._prompt, options)
         except (RuntimeError, MemoryError) as error:
             return self._after_failure(batch, options, timings, error)

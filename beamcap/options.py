@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -48,6 +49,7 @@ _NOT_YET_HONOURED: dict[str, tuple[Any, ...]] = {
 }
 
 _TOKENS_WHEN_NO_LENGTH_IS_SET = 20
+_MOST = 2**31 - 1  # any number that the core can be given; its own limits are lower
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,8 @@ def _check_integer(name: str, value: object, least: int) -> None:
         raise TypeError(f"{name}={value!r} is not allowed: it must be an integer >= {least}")
     if value < least:
         raise ValueError(f"{name}={value} is not allowed: it must be >= {least}")
+    if value > _MOST:
+        raise ValueError(f"{name}={value} is not allowed: it must be <= {_MOST}")
 
 
 def _check_number(name: str, value: object) -> None:
@@ -196,5 +200,5 @@ def _check_number(name: str, value: object) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}={value!r} is not allowed: it must be a number")
-    if not math.isfinite(value):
+    if abs(value) > sys.float_info.max or math.isnan(value):
         raise ValueError(f"{name}={value} is not allowed: it must be finite")

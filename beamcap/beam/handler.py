@@ -95,7 +95,7 @@ class CaptionModelHandler(
         self._max_image_bytes = max_image_bytes
 
     def load_model(self) -> Captioner:
-        """The model; one a process, whoever in the process asks for it.
+        """The model; one a process, whoever in the process asks for it, or model_copies of them.
 
         Raises:
             ValueError: see `Captioner.load`.
@@ -111,6 +111,8 @@ class CaptionModelHandler(
             "max_image_pixels": self._max_image_pixels,
             "max_image_bytes": self._max_image_bytes,
         }
+        if self.model_copies() > 1:  # each call is for one of them
+            return Captioner.load(**configuration)
         key = tuple(configuration.values())
         with _loading:
             captioner = _loaded.get(key)

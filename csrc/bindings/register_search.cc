@@ -84,7 +84,8 @@ void register_options(py::module_& module) {
   const Options defaults;
   py::class_<Options>(module, "Options",
                       "The resolved options of one search; names and meaning are those of transformers' "
-                      "GenerationConfig. max_length and min_length count the prompt. Checked when a search starts.")
+                      "GenerationConfig. max_length and min_length count the prompt. Checked when a search starts, or "
+                      "before by validate().")
       .def(py::init([](std::int64_t num_beams, std::int64_t num_return_sequences, std::int64_t max_length,
                        std::int64_t min_length, std::int64_t min_new_tokens, double length_penalty,
                        const py::object& early_stopping, double repetition_penalty, std::int64_t no_repeat_ngram_size,
@@ -113,7 +114,11 @@ void register_options(py::module_& module) {
                              [](const Options& self) { return early_stopping_to_python(self.early_stopping); })
       .def_readonly("repetition_penalty", &Options::repetition_penalty)
       .def_readonly("no_repeat_ngram_size", &Options::no_repeat_ngram_size)
-      .def_readonly("eos_token_ids", &Options::eos_token_ids);
+      .def_readonly("eos_token_ids", &Options::eos_token_ids)
+      .def(
+          "validate",
+          [](const Options& self, const std::vector<std::int64_t>& prompt) { self.validate(prompt); },
+          py::arg("prompt"), "Raises ValueError for an option out of its range, or that leaves the prompt no token.");
 }
 
 void register_results(py::module_& module) {

@@ -145,6 +145,8 @@ def test_a_process_loads_a_model_once(monkeypatch: pytest.MonkeyPatch) -> None:
     handler.update_model_path("two")
     assert handler.load_model() is not first
     assert loaded[2:] == [("two", 8)]
+    copies = CaptionModelHandler("one", model_copies=2)
+    assert copies.load_model() is not copies.load_model(), "two copies are two models"
     gone = weakref.ref(first)
     del first
     gc.collect()

@@ -135,6 +135,24 @@ def test_an_array_of_the_wrong_shape_is_an_error(captioner: Captioner) -> None:
         assert result.stage == "preprocess"
 
 
+def test_an_image_that_finds_no_memory_is_an_error(
+    captioner: Captioner, photos: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = captioner.caption([photos["coffee"]])
+    into = captioner._preprocessor.into
+
+    def scarce(pixels: Any, out: Any) -> None:
+        if pixels.shape == (1, 1, 3):
+            raise MemoryError
+        into(pixels, out)
+
+    monkeypatch.setattr(captioner._preprocessor, "into", scarce)
+    error, good = captioner.caption([np.zeros((1, 1, 3), np.uint8), photos["coffee"]])
+    assert isinstance(error, CaptionError)
+    assert (error.stage, error.reason) == ("preprocess", "out_of_memory")
+    assert good[2:9] == expected[0][2:9]
+
+
 def test_what_is_no_image_at_all_raises(captioner: Captioner) -> None:
     with pytest.raises(TypeError, match=r"images\[1\] is int"):
         captioner.caption([b"", 3])  # type: ignore[list-item]
@@ -222,6 +240,10 @@ def test_an_image_whose_logits_are_nan_is_an_error(photos: dict[str, bytes]) -> 
 
 
 def test_bad_options_raise_before_any_image_is_read(captioner: Captioner) -> None:
+    wrong = {"num_return_sequences": 9, "num_beams": 4097, "length_penalty": 1e300}
+    for name, value in wrong.items():
+        with pytest.raises(ValueError, match=name):
+            captioner.check_options(GenerationOptions(**{name: value}))
     with pytest.raises(ValueError, match="num_return_sequences=9"):
         captioner.caption(["/nowhere"], GenerationOptions(num_return_sequences=9))
 
