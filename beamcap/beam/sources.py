@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -125,10 +127,23 @@ def _match_local(pattern: str) -> Iterator[str]:
     if not _has_wildcards(pattern):
         yield pattern
         return
-    for path in sorted(glob.iglob(pattern, recursive=True)):  # noqa: PTH207 - takes any root
-        if "**" in pattern and Path(path).is_dir():
-            continue  # what ** descends into
-        yield path
+    paths = sorted(glob.iglob(pattern, recursive=True))  # noqa: PTH207 - takes any root
+    yield from _without_folders(paths, pattern) if "**" in pattern else paths
+
+
+def _without_folders(paths: Iterable[str], pattern: str) -> Iterator[str]:
+    """Of what ** matches: no folder that it descends into, and no file once more by way of a link
+    that leads back to a folder above it."""
+    root = Path(os.path.dirname(re.split(r"[*?[]", pattern)[0]))  # noqa: PTH120 - of a text
+
+    @functools.cache
+    def goes_in_circles(folder: Path) -> bool:
+        way = [folder, *(above for above in folder.parents if above.is_relative_to(root))]
+        return len({os.path.realpath(step) for step in way}) < len(way)
+
+    for path in paths:
+        if not Path(path).is_dir() and not goes_in_circles(Path(path).parent):
+            yield path
 
 
 def _has_wildcards(pattern: str) -> bool:

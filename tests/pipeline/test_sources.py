@@ -128,6 +128,21 @@ def test_patterns_of_local_files(tmp_path: Path) -> None:
     assert matched("/none.jpg") == ["none.jpg"], "reading it says that it is not there"
 
 
+def test_a_link_that_leads_back_gives_no_file_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos" / "a").mkdir(parents=True)
+    (tmp_path / "photos" / "a" / "1.jpg").touch()
+    (tmp_path / "photos" / "a" / "back").symlink_to("..")
+    (tmp_path / "album").symlink_to("photos")
+    monkeypatch.chdir(tmp_path / "album")
+    for root in (f"{tmp_path}/photos/", f"{tmp_path}/album/", f"{tmp_path}/p*/", "../album/", ""):
+        for pattern in ("**", "**/*.jpg"):
+            found = list(match_paths(root + pattern))
+            assert [Path(path).name for path in found] == ["1.jpg"], root + pattern
+            assert "/back/" not in found[0]
+
+
 class _RemoteFileSystem(FileSystem):
     """Some files behind a scheme, one of which cannot be read."""
 
