@@ -19,7 +19,7 @@ from . import _core
 from .bundle import Bundle
 from .cpu import available_cores
 from .decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS, DecodeLimits
-from .images import ImageLike, as_input, caption_error, is_pillow, load_pixels
+from .images import ImageLike, as_input, caption_error, is_pillow, load_pixels, refuse_single
 from .options import GenerationOptions
 from .ort_library import load_onnxruntime
 from .preprocess import Preprocessor
@@ -145,7 +145,7 @@ class Captioner:
 
         Raises:
             ValueError: the options contradict each other or the model.
-            TypeError: an element that is no image at all.
+            TypeError: a single image instead of several, or an element that is no image at all.
         """
         return self.caption_batch(images, options).results
 
@@ -153,6 +153,7 @@ class Captioner:
         self, images: Iterable[ImageLike], options: GenerationOptions | None = None
     ) -> CaptionBatch:
         """As `caption`, with the time that each stage took."""
+        refuse_single(images)
         search_options = self._search_options(options)
         timings = Timings()
         results: dict[int, Caption | CaptionError] = {}

@@ -39,6 +39,17 @@ def as_input(index: int, image: ImageLike) -> ImageInput:
     )
 
 
+def refuse_single(images: object) -> None:
+    """Raises TypeError for one image where several are expected: a path would be taken for as many
+    images as it has letters."""
+    if (
+        isinstance(images, (str, bytes, os.PathLike, ImageInput))
+        or (isinstance(images, np.ndarray) and images.ndim < 4)
+        or is_pillow(images)
+    ):
+        raise TypeError(f"images is a single {type(images).__name__}: give a list of images")
+
+
 def is_pillow(image: object) -> bool:
     """Whether it is a Pillow image, or one that behaves so."""
     return hasattr(image, "convert") and not isinstance(image, np.ndarray)

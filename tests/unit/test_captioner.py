@@ -158,6 +158,24 @@ def test_what_is_no_image_at_all_raises(captioner: Captioner) -> None:
         captioner.caption([b"", 3])  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize(
+    "image",
+    [
+        "photo.jpg",
+        Path("photo.jpg"),
+        b"\xff\xd8",
+        np.zeros((4, 4, 3), np.uint8),
+        ImageInput("k", "u", b""),
+        Image.new("RGB", (4, 4)),
+    ],
+    ids=lambda image: type(image).__name__,
+)
+def test_a_single_image_is_refused(captioner: Captioner, image: Any) -> None:
+    with pytest.raises(TypeError, match=r"images is a single \w+: give a list"):
+        captioner.caption(image)
+    assert len(captioner.caption([image])) == 1
+
+
 def test_limits_are_errors_that_name_them(photos: dict[str, bytes]) -> None:
     small = Captioner.load(max_image_pixels=1000, max_image_bytes=40_000)
     reasons = [r.reason for r in small.caption(photos.values()) if isinstance(r, CaptionError)]
