@@ -133,7 +133,19 @@ class GenerationOptions:
         return cls(**{name: config[name] for name in cls.names() if config.get(name) is not None})
 
     def over(self, defaults: GenerationOptions) -> GenerationOptions:
-        """These options, with the unset ones taken from `defaults`."""
+        """These options, with the unset ones taken from `defaults`.
+
+        Raises:
+            ValueError: a length set here has no effect, as `defaults` sets one that wins over it;
+                or the merged options contradict each other.
+        """
+        for length, winner in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
+            won = getattr(defaults, winner)
+            if None not in (getattr(self, length), won) and getattr(self, winner) is None:
+                raise ValueError(
+                    f"{length}={getattr(self, length)} would have no effect: the model sets "
+                    f"{winner}={won}, which wins over it; give {winner} instead"
+                )
         merged = {
             name: getattr(defaults, name) if getattr(self, name) is None else getattr(self, name)
             for name in self.names()

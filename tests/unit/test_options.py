@@ -70,6 +70,16 @@ def test_new_tokens_win_over_lengths_and_count_from_the_prompt() -> None:
     assert arguments["min_new_tokens"] == 2
 
 
+@pytest.mark.parametrize("least_or_most", ["min", "max"])
+def test_a_length_that_the_models_new_tokens_win_over_is_refused(least_or_most: str) -> None:
+    length, winner = f"{least_or_most}_length", f"{least_or_most}_new_tokens"
+    model = GenerationOptions(**{winner: 20})
+    with pytest.raises(ValueError, match=f"{length}=10 would have no effect.*{winner}=20"):
+        GenerationOptions(**{length: 10}).over(model)
+    both = GenerationOptions(**{length: 10, winner: 5})
+    assert both.over(model) == both
+
+
 def test_no_new_tokens_win_over_a_length_too() -> None:
     arguments = GenerationOptions(min_length=9, min_new_tokens=0).search_arguments(prompt_length=3)
     assert (arguments["min_length"], arguments["min_new_tokens"]) == (0, 0)
