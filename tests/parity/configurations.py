@@ -42,16 +42,18 @@ def draw(rng: random.Random, vocabulary: Vocabulary) -> Configuration:
     prompt = [vocabulary.start] + [rng.randrange(vocabulary.size) for _ in range(_prompt_tail(rng))]
     options: dict[str, Any] = {
         "num_beams": num_beams,
-        "num_return_sequences": rng.randint(1, num_beams),
+        "num_return_sequences": rng.choice([num_beams, rng.randint(1, num_beams)]),
         "early_stopping": rng.choice([False, True, "never"]),
         "length_penalty": rng.choice([1.0, 1.0, 0.0, -1.0, 2.0, round(rng.uniform(-2, 2.5), 2)]),
-        "eos_token_id": rng.sample(vocabulary.eos, rng.randint(1, min(3, len(vocabulary.eos)))),
+        "eos_token_id": rng.sample(vocabulary.eos, rng.randint(1, len(vocabulary.eos))),
         **_length_limits(rng, len(prompt)),
     }
     if rng.random() < 0.3:
         options["repetition_penalty"] = round(rng.uniform(0.6, 2.0), 2)
     if rng.random() < 0.3:
         options["no_repeat_ngram_size"] = rng.randint(1, 3)
+    if rng.random() < 0.2:
+        options |= _rare_stop(rng, vocabulary)
     return Configuration(rng.getrandbits(32), rng.randint(1, 6), prompt, options)
 
 
@@ -68,6 +70,20 @@ def pixel_values(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     scaled = rgb.astype(np.float32) * np.float32(1 / 255)
     normalised = (scaled - np.float32(0.5)) / np.float32(0.5)
     return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+
+
+def _rare_stop(rng: random.Random, vocabulary: Vocabulary) -> dict[str, Any]:
+    """Options with which a search that bounds "never" by the longest length, whatever the sign of
+    length_penalty, stops too early: by chance alone, hardly one case in a set would tell."""
+    num_beams = rng.randint(2, 5)
+    return {
+        "num_beams": num_beams,
+        "num_return_sequences": num_beams,
+        "early_stopping": "never",
+        "length_penalty": rng.choice([-1.0, -0.5, -0.2]),
+        "eos_token_id": vocabulary.eos,
+        "min_new_tokens": 0,
+    }
 
 
 def _prompt_tail(rng: random.Random) -> int:

@@ -25,13 +25,14 @@ BUNDLES = [  # encoder, decoder, form of the decoder's graphs
     ("swin", "bart", "split"),
     ("vit", "trocr", "merged"),
 ]
+FIRST_SEED = 6  # of those tried, all four models tell images apart best from here
 
 
 def main() -> None:
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)  # more only get in each other's way in a model this small
     shutil.rmtree(GOLDEN, ignore_errors=True)
-    for seed, (encoder, decoder, form) in enumerate(BUNDLES):
+    for seed, (encoder, decoder, form) in enumerate(BUNDLES, start=FIRST_SEED):
         folder = GOLDEN / f"{encoder}-{decoder}-{form}"
         reference = build(encoder, decoder, seed)
         export(reference.model, folder, form)

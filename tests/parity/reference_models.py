@@ -32,8 +32,9 @@ ENCODER_WIDTH = 16
 DECODER_WIDTH = 24
 DECODER_LAYERS = 2
 POSITIONS = 32
-LOGIT_SPREAD = 2.5
-"""Standard deviation of the logits: enough to prefer some tokens, too little to be certain."""
+LOGIT_SPREAD = (2.0, 4.5)
+"""Standard deviation of a model's logits, least and most. Beams cross where they are flat; what a
+hypothesis may still reach, which early_stopping asks, matters where tokens are nearly certain."""
 
 
 class ReferenceModel(NamedTuple):
@@ -133,7 +134,7 @@ def _draw_weights(model: VisionEncoderDecoderModel, rng: np.random.Generator) ->
         for name, parameter in module.named_parameters(recurse=False):
             noise = torch.from_numpy(rng.standard_normal(parameter.shape, dtype=np.float32))
             parameter.data = _scaled(module, name, noise)
-    head.data *= LOGIT_SPREAD / (head.data.std() * math.sqrt(head.shape[1]))
+    head.data *= rng.uniform(*LOGIT_SPREAD) / (head.data.std() * math.sqrt(head.shape[1]))
 
 
 def _scaled(module: torch.nn.Module, name: str, noise: torch.Tensor) -> torch.Tensor:

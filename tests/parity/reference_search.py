@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ PERTURBED_COPIES = 4
 PERTURBATION = 1e-5
 """Noise on the pixels (which span [-1, 1]): moves the logits some 30 times as far as the rounding
 differences between PyTorch and ONNX Runtime do."""
+LEAST_SCORE = 2e-3
+"""Nearer to 0, float32 has no 1e-4 of a log-probability: its rounding is some 1e-7."""
 
 
 @dataclass
@@ -51,7 +54,7 @@ class Liveliness:
 
     def check(self) -> None:
         """Raises AssertionError where the cases test little."""
-        assert self.distinct >= 0.7 * self.images, self
+        assert self.distinct >= 0.6 * self.images, self
         assert 0.15 * self.images <= self.ended <= 0.9 * self.images, self
         assert self.crossed >= 0.3 * self.beam_images, self
         assert len(self.lengths) >= 15, self
@@ -81,7 +84,7 @@ class Answer(NamedTuple):
 
 
 def answer(model: VisionEncoderDecoderModel, configuration: Configuration) -> Answer | None:
-    """Searches the configuration's captions; None if they hang on rounding.
+    """Searches the configuration's captions; None if they or their scores hang on rounding.
 
     The batch holds every image once as it is and PERTURBED_COPIES times with a little noise. Where
     a copy gets other tokens, two candidates were so close that another library's arithmetic may as
@@ -95,6 +98,8 @@ def answer(model: VisionEncoderDecoderModel, configuration: Configuration) -> An
     captions, crossed = _generate(model, pixels.reshape(-1, *clean.shape[1:]), configuration)
     tokens = [[hypothesis.tokens for hypothesis in caption] for caption in captions]
     if any(tokens[i] != tokens[i % n] for i in range(n, len(tokens))):
+        return None
+    if any(abs(hypothesis.score) < LEAST_SCORE for hypothesis in chain(*captions[:n])):
         return None
     return Answer(Case(configuration, captions[:n]), sum(crossed[:n]))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import BUNDLES, CASES, Hypothesis, read_cases
+from cases import BUNDLES, Hypothesis
 from configurations import Configuration, images, pixel_values
 from product import assert_same, caption, load
 
@@ -16,14 +17,15 @@ the number of rows."""
 
 
 def configuration(folder: Path, num_beams: int) -> Configuration:
-    """64 images, and otherwise a search with the bundle's own ids."""
-    stored = read_cases(folder / CASES)[0].configuration
+    """64 images, searched from the bundle's start token to its EOS."""
+    config = json.loads((folder / "generation_config.json").read_text())
     options = {
         "num_beams": num_beams,
         "num_return_sequences": num_beams,
-        "eos_token_id": stored.options["eos_token_id"],
+        "eos_token_id": [config["eos_token_id"]],
     }
-    return Configuration(image_seed=5, images=64, prompt=stored.prompt[:1], options=options)
+    prompt = [config["decoder_start_token_id"]]
+    return Configuration(image_seed=5, images=64, prompt=prompt, options=options)
 
 
 @pytest.mark.parametrize("num_beams", [1, 4])

@@ -17,7 +17,8 @@ from export_reference import export, forms  # noqa: E402
 from reference_models import build  # noqa: E402
 
 MODELS = [("vit", "gpt2"), ("deit", "bert"), ("swin", "bart"), ("vit", "trocr")]
-TOLERANCE = 1e-5
+TOLERANCE = 5e-5
+"""Of logits between about -15 and 15; the rounding differences seen are 1e-5."""
 
 
 def run(graph: Any, **inputs: np.ndarray) -> dict[str, np.ndarray]:
