@@ -68,7 +68,6 @@ class Options:
         no_repeat_ngram_size: int = 0,
         eos_token_ids: Sequence[int] = (),
     ) -> None: ...
-    def validate(self, prompt: Sequence[int]) -> None: ...
     @property
     def num_beams(self) -> int: ...
     @property
@@ -89,6 +88,8 @@ class Options:
     def no_repeat_ngram_size(self) -> int: ...
     @property
     def eos_token_ids(self) -> list[int]: ...
+    def validate(self, prompt: Sequence[int]) -> None:
+        """Raises ValueError for an option out of its range, or that leaves the prompt no token."""
 
 class Hypothesis:
     """One caption as the search found it."""

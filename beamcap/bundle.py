@@ -205,7 +205,7 @@ def _read_json(file: Path) -> dict[str, Any]:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"model {file.parent}: {file.name} is missing") from None
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise ValueError(f"model {file.parent}: {file.name} cannot be read: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"model {file.parent}: {file.name} must hold a JSON object")

@@ -19,7 +19,7 @@ from . import _core
 from .bundle import Bundle
 from .cpu import available_cores
 from .decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS, DecodeLimits
-from .images import ImageLike, as_input, caption_error, load_pixels
+from .images import ImageLike, as_input, caption_error, is_pillow, load_pixels, refuse_single
 from .options import GenerationOptions
 from .ort_library import load_onnxruntime
 from .preprocess import Preprocessor
@@ -145,7 +145,7 @@ class Captioner:
 
         Raises:
             ValueError: the options contradict each other or the model.
-            TypeError: an element that is no image at all.
+            TypeError: a single image instead of several, or an element that is no image at all.
         """
         return self.caption_batch(images, options).results
 
@@ -153,6 +153,7 @@ class Captioner:
         self, images: Iterable[ImageLike], options: GenerationOptions | None = None
     ) -> CaptionBatch:
         """As `caption`, with the time that each stage took."""
+        refuse_single(images)
         search_options = self._search_options(options)
         timings = Timings()
         results: dict[int, Caption | CaptionError] = {}
@@ -201,9 +202,9 @@ class Captioner:
         self._warn_of_banned_eos(merged)
         arguments = merged.search_arguments(len(self._prompt))
         self._check_length(arguments["max_length"])
-        resolved = _core.Options(**arguments, eos_token_ids=list(self.bundle.eos_token_ids))
-        resolved.validate(self._prompt)
-        return resolved
+        search_options = _core.Options(**arguments, eos_token_ids=list(self.bundle.eos_token_ids))
+        search_options.validate(self._prompt)
+        return search_options
 
     def _check_pixels(self) -> None:
         made = (self._preprocessor.height, self._preprocessor.width)
@@ -249,11 +250,18 @@ class Captioner:
         warnings.warn(message, UserWarning, stacklevel=4)
 
     def _prepare_all(self, images: Iterable[ImageLike]) -> Iterator[_Prepared | CaptionError]:
-        """Reads, decodes and preprocesses in the pool, in order, a batch ahead of the model."""
+        """Reads, decodes and preprocesses, in order and in the pool, a batch ahead of the model."""
         ahead: deque[Future[_Prepared | CaptionError]] = deque()
         for index, image in enumerate(images):
             source = as_input(index, image)
-            ahead.append(self._pool.submit(self._prepare, index, source, image))
+            if is_pillow(image):
+                # Here: it is not safe in several threads, and whoever yields it may close it, or
+                # turn it to its next frame, before a thread comes to it.
+                prepared: Future[_Prepared | CaptionError] = Future()
+                prepared.set_result(self._prepare(index, source, image))
+            else:
+                prepared = self._pool.submit(self._prepare, index, source, image)
+            ahead.append(prepared)
             if len(ahead) > self._batch_size:
                 yield ahead.popleft().result()
         while ahead:
@@ -267,11 +275,14 @@ class Captioner:
         if isinstance(pixels, CaptionError):
             return pixels
         decoded = time.perf_counter()
-        out = np.empty((3, self._preprocessor.height, self._preprocessor.width), np.float32)
         try:
+            out = np.empty((3, self._preprocessor.height, self._preprocessor.width), np.float32)
             self._preprocessor.into(pixels, out)
         except ValueError as error:
             return caption_error(source, "preprocess", "unusable_pixels", str(error))
+        except MemoryError:
+            message = "there is no memory to resize the image in"
+            return caption_error(source, "preprocess", "out_of_memory", message)
         return _Prepared(
             position=position,
             # The encoded bytes have done their work: what waits for its batch need not hold them.
@@ -286,8 +297,8 @@ class Captioner:
     def _caption_prepared(
         self, batch: list[_Prepared], options: _core.Options, timings: Timings
     ) -> dict[int, Caption | CaptionError]:
-        pixel_values = np.stack([prepared.pixel_values for prepared in batch])
         try:
+            pixel_values = np.stack([prepared.pixel_values for prepared in batch])
             generated = self._model.generate(pixel_values, self._prompt, options)
         except (RuntimeError, MemoryError) as error:
             return self._after_failure(batch, options, timings, error)

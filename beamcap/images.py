@@ -31,12 +31,28 @@ def as_input(index: int, image: ImageLike) -> ImageInput:
     if isinstance(image, (str, os.PathLike)):
         path = os.fspath(image)
         return ImageInput(key=path, uri=path, data=b"")
-    if isinstance(image, (bytes, np.ndarray)) or hasattr(image, "convert"):
+    if isinstance(image, (bytes, np.ndarray)) or is_pillow(image):
         return ImageInput(key=str(index), uri="", data=image if isinstance(image, bytes) else b"")
     raise TypeError(
         f"images[{index}] is {type(image).__name__}: expected a path, bytes, a PIL image, a uint8 "
         "array [H, W, 3] or an ImageInput"
     )
+
+
+def refuse_single(images: object) -> None:
+    """Raises TypeError for one image where several are expected: a path would be taken for as many
+    images as it has letters."""
+    if (
+        isinstance(images, (str, bytes, os.PathLike, ImageInput))
+        or (isinstance(images, np.ndarray) and images.ndim < 4)
+        or is_pillow(images)
+    ):
+        raise TypeError(f"images is a single {type(images).__name__}: give a list of images")
+
+
+def is_pillow(image: object) -> bool:
+    """Whether it is a Pillow image, or one that behaves so."""
+    return hasattr(image, "convert") and not isinstance(image, np.ndarray)
 
 
 def load_pixels(

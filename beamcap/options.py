@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
@@ -48,6 +49,7 @@ _NOT_YET_HONOURED: dict[str, tuple[Any, ...]] = {
 }
 
 _TOKENS_WHEN_NO_LENGTH_IS_SET = 20
+_MOST = 2**31 - 1  # any number that the core can be given; its own limits are lower
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,19 @@ class GenerationOptions:
         return cls(**{name: config[name] for name in cls.names() if config.get(name) is not None})
 
     def over(self, defaults: GenerationOptions) -> GenerationOptions:
-        """These options, with the unset ones taken from `defaults`."""
+        """These options, with the unset ones taken from `defaults`.
+
+        Raises:
+            ValueError: a length set here has no effect, as `defaults` sets one that wins over it;
+                or the merged options contradict each other.
+        """
+        for length, winner in (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens")):
+            won = getattr(defaults, winner)
+            if None not in (getattr(self, length), won) and getattr(self, winner) is None:
+                raise ValueError(
+                    f"{length}={getattr(self, length)} would have no effect: the model sets "
+                    f"{winner}={won}, which wins over it; give {winner} instead"
+                )
         merged = {
             name: getattr(defaults, name) if getattr(self, name) is None else getattr(self, name)
             for name in self.names()
@@ -187,8 +201,10 @@ def _check_integer(name: str, value: object, least: int) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}={value!r} is not allowed: it must be an integer >= {least}")
-    if not least <= value < 1 << 31:
-        raise ValueError(f"{name}={value} is not allowed: it must be >= {least} and fit in 32 bits")
+    if value < least:
+        raise ValueError(f"{name}={value} is not allowed: it must be >= {least}")
+    if value > _MOST:
+        raise ValueError(f"{name}={value} is not allowed: it must be <= {_MOST}")
 
 
 def _check_number(name: str, value: object) -> None:
@@ -196,5 +212,5 @@ def _check_number(name: str, value: object) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name}={value!r} is not allowed: it must be a number")
-    if not math.isfinite(value):
+    if abs(value) > sys.float_info.max or math.isnan(value):
         raise ValueError(f"{name}={value} is not allowed: it must be finite")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
 from typing import Any, BinaryIO, Protocol
 
 import pyarrow as pa
@@ -141,7 +142,7 @@ def format_of(path: str, name: str | None = None) -> Format:
     Raises:
         ValueError: there is no such format.
     """
-    given = path.rpartition(".")[2].lower() if name is None else name
+    given = PurePath(path).suffix[1:].lower() if name is None else name
     if given in FORMATS:
         return FORMATS[given]
     allowed = ", ".join(FORMATS)

@@ -14,6 +14,7 @@ from ..decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS, DecodeLi
 from ..options import GenerationOptions
 from ..types import Caption, CaptionError, ImageInput
 from .progress import PROGRESS
+from .rows import image_row
 
 if TYPE_CHECKING:
     from ..captioner import Captioner, Timings
@@ -94,7 +95,7 @@ class CaptionModelHandler(
         self._max_image_bytes = max_image_bytes
 
     def load_model(self) -> Captioner:
-        """The model; one a process, whoever in the process asks for it.
+        """The model; one a process, whoever in the process asks for it, or model_copies of them.
 
         Raises:
             ValueError: see `Captioner.load`.
@@ -110,6 +111,8 @@ class CaptionModelHandler(
             "max_image_pixels": self._max_image_pixels,
             "max_image_bytes": self._max_image_bytes,
         }
+        if self.model_copies() > 1:  # each call is for one of them
+            return Captioner.load(**configuration)
         key = tuple(configuration.values())
         with _loading:
             captioner = _loaded.get(key)
@@ -123,7 +126,12 @@ class CaptionModelHandler(
         model: Captioner,
         inference_args: dict[str, Any] | None = None,
     ) -> list[Caption | CaptionError]:
-        """Captions a batch: exactly len(batch) results, in its order."""
+        """Captions a batch: exactly len(batch) results, in its order.
+
+        Raises:
+            TypeError: an element is neither an ImageInput nor a CaptionError.
+        """
+        batch = [image_row(element) for element in batch]
         images = [element for element in batch if isinstance(element, ImageInput)]
         options = GenerationOptions(**(inference_args or {}))
         captioned, timings = model.caption_batch(images, options)
@@ -153,7 +161,7 @@ class CaptionModelHandler(
 
     def get_num_bytes(self, batch: Sequence[ImageInput | CaptionError]) -> int:
         """Encoded bytes of a batch."""
-        return sum(len(element.data) for element in batch if isinstance(element, ImageInput))
+        return sum(len(getattr(element, "data", b"")) for element in batch)
 
     def get_metrics_namespace(self) -> str:
         """Where RunInference counts: beside this handler's own metrics."""

@@ -18,7 +18,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from ..types import Caption, CaptionError
 from .formats import CAPTION_SCHEMA, JSON_LINES, Format, Record, Writer, format_of
-from .sources import is_local
+from .rows import result_row
+from .sources import is_local, printable
 from .transforms import CaptionedImages
 
 
@@ -139,7 +140,10 @@ def remove_staging(staging: str) -> None:
 
 
 class _WritePart(beam.DoFn):
-    """Writes the results of a bundle to a file in the staging folder; its path at the end."""
+    """Writes the results of a bundle to a file in the staging folder; its name there at the end.
+
+    A path need not be valid Unicode, and Beam's coder of text takes nothing else.
+    """
 
     def __init__(self, staging: str, format: Format) -> None:
         self._staging = staging
@@ -150,10 +154,10 @@ class _WritePart(beam.DoFn):
 
     def process(self, result: Caption | CaptionError) -> None:
         if self._part is None:
-            self._part = FileSystems.join(self._staging, uuid.uuid4().hex)
-            self._stream = _create(self._part)
+            self._part = uuid.uuid4().hex
+            self._stream = _create(FileSystems.join(self._staging, self._part))
             self._writer: Writer = self._format.writer(self._stream)
-        self._writer.write(_record(result))
+        self._writer.write(_record(result_row(result)))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._part is not None:
@@ -170,11 +174,12 @@ class _Publish(beam.DoFn):
         self._files = files
 
     def process(self, once: None, *parts: Iterable[str]) -> Iterator[str]:
-        for (path, format), file_parts in zip(self._files, parts, strict=True):
-            self._publish(path, format, sorted(file_parts))
+        for (path, format), names in zip(self._files, parts, strict=True):
+            file_parts = [FileSystems.join(self._staging, name) for name in sorted(names)]
+            self._publish(path, format, file_parts)
         remove_staging(self._staging)
         for path, _ in self._files:
-            yield path
+            yield printable(path)
 
     def _publish(self, path: str, format: Format, parts: list[str]) -> None:
         if parts and not FileSystems.exists(parts[0]):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -46,7 +48,8 @@ class ReadImages(beam.PTransform):
         """Builds the transform."""
         return (
             begin
-            | "Patterns" >> beam.Create(self._patterns, reshuffle=False)
+            # As bytes: a local name need not be valid Unicode.
+            | "Patterns" >> beam.Create(map(os.fsencode, self._patterns), reshuffle=False)
             | "Match" >> beam.ParDo(_Match()).with_output_types(tuple[bytes, None])
             # By name: a file that two patterns match is read once, and the order that the names
             # come in is the order of the output wherever the runner keeps it.
@@ -75,6 +78,11 @@ def is_local(path: str) -> bool:
     return FileSystems.get_scheme(path) is None
 
 
+def printable(path: str) -> str:
+    """A path as text that every output can hold: a local name need not be valid Unicode."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
 def matches_something(pattern: str) -> bool:
     """Whether a pattern matches a file or folder that is there. Raises as match_paths."""
     if is_local(pattern):
@@ -84,7 +92,7 @@ def matches_something(pattern: str) -> bool:
 
 def read_image(path: str, max_image_bytes: int) -> ImageInput | CaptionError:
     """Reads one file; whatever keeps it from being read is a CaptionError."""
-    uri = _printable(path)
+    uri = printable(path)
     try:
         return ImageInput(uri, uri, _read(path, max_image_bytes))
     except Exception as error:  # file systems raise whatever their client does
@@ -93,10 +101,9 @@ def read_image(path: str, max_image_bytes: int) -> ImageInput | CaptionError:
 
 
 class _Match(beam.DoFn):
-    def process(self, pattern: str) -> Iterator[tuple[bytes, None]]:
-        for path in match_paths(pattern):
+    def process(self, pattern: bytes) -> Iterator[tuple[bytes, None]]:
+        for path in match_paths(os.fsdecode(pattern)):
             PROGRESS.add(found=1)
-            # As bytes: a local name need not be valid Unicode.
             yield os.fsencode(path), None
 
 
@@ -120,10 +127,23 @@ def _match_local(pattern: str) -> Iterator[str]:
     if not _has_wildcards(pattern):
         yield pattern
         return
-    for path in sorted(glob.iglob(pattern, recursive=True)):  # noqa: PTH207 - takes any root
-        if "**" in pattern and Path(path).is_dir():
-            continue  # what ** descends into
-        yield path
+    paths = sorted(glob.iglob(pattern, recursive=True))  # noqa: PTH207 - takes any root
+    yield from _without_folders(paths, pattern) if "**" in pattern else paths
+
+
+def _without_folders(paths: Iterable[str], pattern: str) -> Iterator[str]:
+    """Of what ** matches: no folder that it descends into, and no file once more by way of a link
+    that leads back to a folder above it."""
+    root = Path(os.path.dirname(re.split(r"[*?[]", pattern)[0]))  # noqa: PTH120 - of a text
+
+    @functools.cache
+    def goes_in_circles(folder: Path) -> bool:
+        way = [folder, *(above for above in folder.parents if above.is_relative_to(root))]
+        return len({os.path.realpath(step) for step in way}) < len(way)
+
+    for path in paths:
+        if not Path(path).is_dir() and not goes_in_circles(Path(path).parent):
+            yield path
 
 
 def _has_wildcards(pattern: str) -> bool:
@@ -135,8 +155,3 @@ def _read(path: str, max_image_bytes: int) -> bytes:
         check_file(Path(path), max_image_bytes)
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
         return read_stream(stream, max_image_bytes)
-
-
-def _printable(path: str) -> str:
-    """A local name that is not valid Unicode, as text that every output can hold."""
-    return path.encode("utf-8", "backslashreplace").decode()

@@ -84,7 +84,8 @@ void register_options(py::module_& module) {
   const Options defaults;
   py::class_<Options>(module, "Options",
                       "The resolved options of one search; names and meaning are those of transformers' "
-                      "GenerationConfig. max_length and min_length count the prompt. A search checks them when it starts.")
+                      "GenerationConfig. max_length and min_length count the prompt. Checked when a search starts, or "
+                      "before by validate().")
       .def(py::init([](std::int64_t num_beams, std::int64_t num_return_sequences, std::int64_t max_length,
                        std::int64_t min_length, std::int64_t min_new_tokens, double length_penalty,
                        const py::object& early_stopping, double repetition_penalty, std::int64_t no_repeat_ngram_size,

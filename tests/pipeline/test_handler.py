@@ -67,6 +67,13 @@ def test_a_captioner_that_loses_a_result_is_found_out(
         FakeHandler().run_inference(batch, Losing())
 
 
+def test_what_is_no_image_says_what_to_give(pictures: list[bytes]) -> None:
+    with pytest.raises(
+        TypeError, match=r"type bytes cannot be captioned: give beamcap\.ImageInput"
+    ):
+        FakeHandler().run_inference([pictures[0]], FakeCaptioner())  # type: ignore[list-item]
+
+
 def test_in_run_inference(batch: list[ImageInput | CaptionError], pipeline: beam.Pipeline) -> None:
     handler = FakeHandler(batch_size=3)
     results = pipeline | beam.Create(batch, reshuffle=False) | RunInference(handler)
@@ -138,6 +145,8 @@ def test_a_process_loads_a_model_once(monkeypatch: pytest.MonkeyPatch) -> None:
     handler.update_model_path("two")
     assert handler.load_model() is not first
     assert loaded[2:] == [("two", 8)]
+    copies = CaptionModelHandler("one", model_copies=2)
+    assert copies.load_model() is not copies.load_model(), "two copies are two models"
     gone = weakref.ref(first)
     del first
     gc.collect()

@@ -12,8 +12,14 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from fakes import FailingHandler, FakeHandler, Folder
 
-from beamcap import CaptionError, GenerationOptions
-from beamcap.beam import CaptionImages, CaptionModelHandler, ReadImages, WriteCaptions
+from beamcap import CaptionError, GenerationOptions, ImageInput
+from beamcap.beam import (
+    CaptionedImages,
+    CaptionImages,
+    CaptionModelHandler,
+    ReadImages,
+    WriteCaptions,
+)
 from beamcap.beam.launch import Launch, prepare
 from beamcap.beam.pipeline import caption_files
 from beamcap.beam.runner import choose_runner
@@ -87,6 +93,24 @@ def test_the_parts_chain(folder: Folder, tmp_path: Path, pipeline: beam.Pipeline
     output = WriteCaptions(str(tmp_path / "captions.jsonl"))
     pipeline | ReadImages(folder.pattern) | CaptionImages(FakeHandler()) | output
     pipeline.run()
+    check(output, folder)
+
+
+def test_rows_may_cross_a_shuffle_between_processes(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*here, os.environ.get("PYTHONPATH", "")]))
+    runner = choose_runner(["--direct_running_mode=multi_processing", "--direct_num_workers=2"])
+    output = WriteCaptions(str(tmp_path / "captions.jsonl"))
+    images = [ImageInput(key, key, Path(key).read_bytes()) for key in folder.captions]
+    unread = [CaptionError(key, key, *why, "a message") for key, why in folder.errors.items()]
+    with beam.Pipeline(runner=runner.runner, options=runner.options) as pipeline:
+        # One class a collection: that is coded by its schema, which does not name the class.
+        captioned = pipeline | beam.Create(images) | beam.Reshuffle() | CaptionImages(FakeHandler())
+        errors = pipeline | "Unread" >> beam.Create(unread)
+        captions = captioned.captions | "ShuffleCaptions" >> beam.Reshuffle()
+        CaptionedImages(captions, errors | "ShuffleErrors" >> beam.Reshuffle()) | output
     check(output, folder)
 
 

@@ -132,7 +132,7 @@ def test_the_format_may_be_named(pipeline: beam.Pipeline, tmp_path: Path) -> Non
     assert pq.read_table(tmp_path / "captions").num_rows == 2
 
 
-@pytest.mark.parametrize("path", ["captions", "captions.txt", "folder.jsonl/captions"])
+@pytest.mark.parametrize("path", ["captions", "jsonl", "captions.txt", "folder.jsonl/captions"])
 def test_an_unknown_format_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match=r"\.jsonl, \.parquet"):
         WriteCaptions(path)
@@ -166,6 +166,13 @@ def test_a_path_with_wildcards_in_its_name(pipeline: beam.Pipeline, tmp_path: Pa
     write(pipeline, folder / "captions?.jsonl", CAPTIONS, ERRORS)
     assert names(folder) == ["captions?.jsonl", "captions?.jsonl.errors.jsonl"]
     assert lines(folder / "captions?.jsonl") == RECORDS
+
+
+def test_a_folder_whose_name_is_no_unicode(pipeline: beam.Pipeline, tmp_path: Path) -> None:
+    folder = tmp_path / "caf\udce9"
+    write(pipeline, folder / "captions.jsonl", CAPTIONS, ERRORS)
+    assert names(folder) == ["captions.jsonl", "captions.jsonl.errors.jsonl"]
+    assert lines(folder / "captions.jsonl") == RECORDS
 
 
 @pytest.mark.parametrize("name", FORMATS)

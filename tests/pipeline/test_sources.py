@@ -100,7 +100,8 @@ def test_a_name_that_is_no_unicode_is_read(tmp_path: Path, pipeline: beam.Pipeli
     name = os.fsdecode(os.fsencode(tmp_path) + b"/photo\xff.jpg")
     Path(name).write_bytes(b"data")
     printable = str(tmp_path / "photo\\udcff.jpg")
-    read = pipeline | ReadImages(str(tmp_path / "*.jpg"))
+    # The second as a shell expands a pattern.
+    read = pipeline | ReadImages([str(tmp_path / "*.jpg"), name])
     assert_that(read, equal_to([ImageInput(printable, printable, b"data")]))
     pipeline.run()
 
@@ -125,6 +126,21 @@ def test_patterns_of_local_files(tmp_path: Path) -> None:
     assert matched("/a/?.jpg") == ["a/3.jpg"]
     assert matched("/none*") == []
     assert matched("/none.jpg") == ["none.jpg"], "reading it says that it is not there"
+
+
+def test_a_link_that_leads_back_gives_no_file_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos" / "a").mkdir(parents=True)
+    (tmp_path / "photos" / "a" / "1.jpg").touch()
+    (tmp_path / "photos" / "a" / "back").symlink_to("..")
+    (tmp_path / "album").symlink_to("photos")
+    monkeypatch.chdir(tmp_path / "album")
+    for root in (f"{tmp_path}/photos/", f"{tmp_path}/album/", f"{tmp_path}/p*/", "../album/", ""):
+        for pattern in ("**", "**/*.jpg"):
+            found = list(match_paths(root + pattern))
+            assert [Path(path).name for path in found] == ["1.jpg"], root + pattern
+            assert "/back/" not in found[0]
 
 
 class _RemoteFileSystem(FileSystem):

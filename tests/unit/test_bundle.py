@@ -77,8 +77,9 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
         Bundle.find(folder)
 
 
-def test_a_config_that_is_no_json_is_named(folder: Path) -> None:
-    (folder / "config.json").write_text("not json")
+@pytest.mark.parametrize("content", ["not json", "[" * 100_000])
+def test_a_config_that_is_no_json_is_named(folder: Path, content: str) -> None:
+    (folder / "config.json").write_text(content)
     with pytest.raises(ValueError, match=r"config\.json cannot be read"):
         Bundle.find(folder)
 

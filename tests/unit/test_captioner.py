@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import weakref
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from beamcap import Caption, Captioner, CaptionError, GenerationOptions, ImageInput
 
@@ -47,6 +48,37 @@ def test_every_kind_of_image_gives_the_same_caption(
     assert captions[5].metadata == {"a": "b"}
     assert {(c.width, c.height) for c in captions} == {picture.size}
     assert {c.model_id for c in captions} == {captioner.model_id}
+
+
+def test_a_pillow_image_may_be_given_twice_and_closed_behind_us(
+    captioner: Captioner, photos: dict[str, bytes]
+) -> None:
+    # Large, so that several threads would be at its file at the same time.
+    large = Image.open(io.BytesIO(photos["chelsea"])).resize((2000, 1500))
+    stream = io.BytesIO()
+    large.save(stream, "PNG", compress_level=1)
+    expected = _captions(captioner.caption([stream.getvalue()]))[0]
+
+    def closing() -> Iterator[Image.Image]:
+        with Image.open(stream) as opened:
+            yield opened
+            yield opened
+            yield opened
+
+    for caption in _captions(captioner.caption(closing())):
+        assert caption[2:] == expected[2:]
+
+
+def test_the_frames_of_an_animation_are_taken_as_they_come(
+    captioner: Captioner, many_photos: list[bytes]
+) -> None:
+    frames = [Image.open(io.BytesIO(data)).resize((200, 200)) for data in many_photos[:6]]
+    stream = io.BytesIO()
+    frames[0].save(stream, "WEBP", lossless=True, save_all=True, append_images=frames[1:])
+    expected = _captions(captioner.caption(frames))
+    with Image.open(stream) as animation:
+        results = _captions(captioner.caption(ImageSequence.Iterator(animation)))
+    assert [r.score for r in results] == [e.score for e in expected]
 
 
 def test_a_caption_is_its_best_candidate(captioner: Captioner, photos: dict[str, bytes]) -> None:
@@ -103,9 +135,45 @@ def test_an_array_of_the_wrong_shape_is_an_error(captioner: Captioner) -> None:
         assert result.stage == "preprocess"
 
 
+def test_an_image_that_finds_no_memory_is_an_error(
+    captioner: Captioner, photos: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = captioner.caption([photos["coffee"]])
+    into = captioner._preprocessor.into
+
+    def scarce(pixels: Any, out: Any) -> None:
+        if pixels.shape == (1, 1, 3):
+            raise MemoryError
+        into(pixels, out)
+
+    monkeypatch.setattr(captioner._preprocessor, "into", scarce)
+    error, good = captioner.caption([np.zeros((1, 1, 3), np.uint8), photos["coffee"]])
+    assert isinstance(error, CaptionError)
+    assert (error.stage, error.reason) == ("preprocess", "out_of_memory")
+    assert good[2:9] == expected[0][2:9]
+
+
 def test_what_is_no_image_at_all_raises(captioner: Captioner) -> None:
     with pytest.raises(TypeError, match=r"images\[1\] is int"):
         captioner.caption([b"", 3])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "photo.jpg",
+        Path("photo.jpg"),
+        b"\xff\xd8",
+        np.zeros((4, 4, 3), np.uint8),
+        ImageInput("k", "u", b""),
+        Image.new("RGB", (4, 4)),
+    ],
+    ids=lambda image: type(image).__name__,
+)
+def test_a_single_image_is_refused(captioner: Captioner, image: Any) -> None:
+    with pytest.raises(TypeError, match=r"images is a single \w+: give a list"):
+        captioner.caption(image)
+    assert len(captioner.caption([image])) == 1
 
 
 def test_limits_are_errors_that_name_them(photos: dict[str, bytes]) -> None:
@@ -190,6 +258,10 @@ def test_an_image_whose_logits_are_nan_is_an_error(photos: dict[str, bytes]) -> 
 
 
 def test_bad_options_raise_before_any_image_is_read(captioner: Captioner) -> None:
+    wrong = {"num_return_sequences": 9, "num_beams": 4097, "length_penalty": 1e300}
+    for name, value in wrong.items():
+        with pytest.raises(ValueError, match=name):
+            captioner.check_options(GenerationOptions(**{name: value}))
     with pytest.raises(ValueError, match="num_return_sequences=9"):
         captioner.caption(["/nowhere"], GenerationOptions(num_return_sequences=9))
 

@@ -20,6 +20,8 @@ from beamcap import GenerationOptions
         ({"max_new_tokens": 0}, ValueError, "max_new_tokens=0"),
         ({"min_length": -1}, ValueError, "min_length=-1"),
         ({"length_penalty": float("nan")}, ValueError, "length_penalty=nan"),
+        ({"length_penalty": float("-inf")}, ValueError, "length_penalty=-inf"),
+        ({"length_penalty": 10**400}, ValueError, "it must be finite"),
         ({"length_penalty": "1"}, TypeError, "length_penalty='1'"),
         ({"repetition_penalty": 0.0}, ValueError, "must be above 0"),
         ({"early_stopping": "always"}, ValueError, "early_stopping='always'"),
@@ -66,6 +68,16 @@ def test_new_tokens_win_over_lengths_and_count_from_the_prompt() -> None:
     arguments = options.search_arguments(prompt_length=3)
     assert (arguments["max_length"], arguments["min_length"]) == (8, 0)
     assert arguments["min_new_tokens"] == 2
+
+
+@pytest.mark.parametrize("least_or_most", ["min", "max"])
+def test_a_length_that_the_models_new_tokens_win_over_is_refused(least_or_most: str) -> None:
+    length, winner = f"{least_or_most}_length", f"{least_or_most}_new_tokens"
+    model = GenerationOptions(**{winner: 20})
+    with pytest.raises(ValueError, match=f"{length}=10 would have no effect.*{winner}=20"):
+        GenerationOptions(**{length: 10}).over(model)
+    both = GenerationOptions(**{length: 10, winner: 5})
+    assert both.over(model) == both
 
 
 def test_no_new_tokens_win_over_a_length_too() -> None:
