@@ -27,6 +27,8 @@ from .types import Candidate, Caption, CaptionError, ImageInput
 
 _PROVIDERS = ("cpu",)
 _BATCH_SIZE = 8
+# ONNX Runtime waits for ever where the machine refuses it a thread.
+_MOST_THREADS = 256
 
 
 @dataclass
@@ -125,6 +127,8 @@ class Captioner:
         if tuple(providers) != _PROVIDERS:
             raise ValueError(f"providers={tuple(providers)!r} is not allowed: only {_PROVIDERS!r}")
         _check_positive("threads", threads)
+        if threads is not None and threads > _MOST_THREADS:
+            raise ValueError(f"threads={threads} is not allowed: it must be <= {_MOST_THREADS}")
         _check_positive("batch_size", batch_size)
         _check_positive("max_image_pixels", max_image_pixels)
         _check_positive("max_image_bytes", max_image_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import logging
+import os
 import signal
 import sys
 import threading
@@ -74,7 +75,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _complain("interrupted", 128 + stopped[0])
             if isinstance(error, _FailedError):
                 return _complain(error, error.status)
+            if isinstance(error, BrokenPipeError):  # what reads our output has read enough
+                _discard_stdout()
+                return OK
             raise
+
+
+def _discard_stdout() -> None:
+    # Else the interpreter's last flush would complain once more.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _caption(arguments: list[str]) -> int:
@@ -106,7 +115,7 @@ def _prepare(args: argparse.Namespace, beam_flags: list[str]) -> Launch:
     from .beam.runner import choose_runner
     from .decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS
 
-    runner = choose_runner(beam_flags)
+    runner = choose_runner(beam_flags, own_flags=[*_caption_parser()._option_string_actions])
     max_image_bytes = args.max_image_bytes or DEFAULT_MAX_IMAGE_BYTES
     handler = CaptionModelHandler(
         args.model,

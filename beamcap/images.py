@@ -60,7 +60,7 @@ def load_pixels(
 ) -> NDArray[np.uint8] | CaptionError:
     """The pixels [H, W, 3] of an image that `as_input` named `source`."""
     if isinstance(image, np.ndarray):
-        return image
+        return np.ascontiguousarray(image)
     try:
         if isinstance(image, ImageInput):
             return decode(image.data, limits)

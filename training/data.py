@@ -33,7 +33,7 @@ class Photos:
 def read_captions(path: Path) -> dict[str, dict[str, list[str]]]:
     """captions.csv -> {split: {image name: captions}}, in the order of the file."""
     splits: dict[str, dict[str, list[str]]] = {}
-    with open(path, newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             splits.setdefault(row["split"], {}).setdefault(row["image"], []).append(row["caption"])
     return splits

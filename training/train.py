@@ -42,7 +42,7 @@ class Monitor:
         line = f"{line} | dev greedy CIDEr-D {score:.4f} distinct {distinct}"
         line += f" ({time.time() - start:.0f}s) e.g. {captions[:3]}"
         print(line, flush=True)
-        with open(self.log, "a", encoding="utf-8") as file:
+        with self.log.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
         return score
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import apache_beam as beam
@@ -18,7 +19,7 @@ from .pipeline import caption_files
 from .progress import PROGRESS
 from .runner import Runner
 from .sinks import WriteCaptions, check_writable, remove_staging
-from .sources import matches_something
+from .sources import is_local, matches_something
 
 if TYPE_CHECKING:
     from ..captioner import Captioner
@@ -81,10 +82,12 @@ def prepare(
         OSError: the output cannot be written.
     """
     pipeline = beam.Pipeline(runner=runner.runner, options=runner.options)
-    check_writable(output.path)
     _check_input(patterns)
+    _check_apart(patterns, output)
     captioner = handler.load_model()
     captioner.check_options(options)
+    # Last, because it makes the folders that are missing.
+    check_writable(output.path)
     caption_files(pipeline, patterns, handler, options, output, max_image_bytes=max_image_bytes)
     return Launch(runner, pipeline, output, captioner if runner.in_process else None)
 
@@ -95,6 +98,16 @@ def _check_input(patterns: Sequence[str]) -> None:
         raise ValueError(f"no file matches --input {' '.join(patterns)}")
     for pattern in missing:
         _LOGGER.warning("no file matches --input %s", pattern)
+
+
+def _check_apart(patterns: Sequence[str], output: WriteCaptions) -> None:
+    # Named outright, as a shell does with a pattern that matches last run's output.
+    for pattern in filter(is_local, patterns):
+        for path in filter(is_local, (output.path, output.errors_path)):
+            if Path(pattern).exists() and Path(path).exists() and Path(path).samefile(pattern):
+                raise ValueError(
+                    f"{pattern} is among the input, and would be overwritten as output"
+                )
 
 
 def _counter(result: PipelineResult, name: str) -> int:

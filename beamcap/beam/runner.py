@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -36,10 +37,14 @@ class Runner(NamedTuple):
     """Cores for each worker's model; None where its machine is not this one."""
 
 
-def choose_runner(flags: Sequence[str]) -> Runner:
+def choose_runner(flags: Sequence[str], own_flags: Sequence[str] = ()) -> Runner:
     """The runner that Beam's flags ask for: the in-process one unless another is named.
 
     Beam's own DirectRunner first tries Prism, which it may have to download; this never does.
+
+    Args:
+        flags: what the command line did not know itself.
+        own_flags: what it knows: what differs little from one of these is a slip.
 
     Raises:
         ValueError: a runner that is unknown or refused, or a flag that nobody knows.
@@ -52,10 +57,11 @@ def choose_runner(flags: Sequence[str]) -> Runner:
             "DaskRunner is refused: it mixes up the outputs of a step that has several, and would "
             "write errors as captions; choose another runner"
         )
-    if short_name not in _LOCAL:
-        return Runner(_create_runner(name), options, local=False, in_process=False, threads=None)
-    # Only here: another runner may have flags of its own, which its job server declares.
     unknown = _unknown_arguments(flags)
+    if short_name not in _LOCAL:
+        # Such a runner may have flags of its own, which only its job server declares.
+        _refuse_slips(unknown, own_flags)
+        return Runner(_create_runner(name), options, local=False, in_process=False, threads=None)
     if unknown:
         raise ValueError(f"unrecognized arguments: {' '.join(unknown)}")
     return _local_runner(options)
@@ -92,6 +98,13 @@ def _create_runner(name: str) -> PipelineRunner:
         return create_runner(name)
     except (AttributeError, ImportError, ValueError) as error:
         raise ValueError(f"runner {name!r} cannot be used: {error}") from error
+
+
+def _refuse_slips(unknown: Sequence[str], own_flags: Sequence[str]) -> None:
+    for argument in unknown:
+        flag = argument.partition("=")[0]
+        for meant in difflib.get_close_matches(flag, own_flags, n=1, cutoff=0.8):
+            raise ValueError(f"{flag} is not known: did you mean {meant}?")
 
 
 def _unknown_arguments(flags: Sequence[str]) -> list[str]:

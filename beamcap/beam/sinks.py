@@ -192,6 +192,8 @@ class _Publish(beam.DoFn):
                 format.concatenate(_opened(parts), stream)
             else:
                 format.writer(stream).close()
+        if FileSystems.get_scheme(path) == "hdfs" and FileSystems.exists(path):
+            FileSystems.delete([path])  # the only file system whose rename does not replace
         FileSystems.rename([whole], [path])
 
 

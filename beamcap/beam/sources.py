@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import glob
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +18,10 @@ from ..decode import DEFAULT_MAX_IMAGE_BYTES
 from ..read import as_read_error, check_file, read_stream
 from ..types import CaptionError, ImageInput
 from .progress import PROGRESS
+
+_LOGGER = logging.getLogger(__name__)
+# The first ** that is a whole component: top/**/rest.
+_DEEP = re.compile(r"(?P<top>|.*?/)\*\*(?:/(?P<rest>.*))?", re.DOTALL)
 
 
 class ReadImages(beam.PTransform):
@@ -127,23 +131,31 @@ def _match_local(pattern: str) -> Iterator[str]:
     if not _has_wildcards(pattern):
         yield pattern
         return
-    paths = sorted(glob.iglob(pattern, recursive=True))  # noqa: PTH207 - takes any root
-    yield from _without_folders(paths, pattern) if "**" in pattern else paths
+    deep = _DEEP.fullmatch(pattern)
+    if deep is None:
+        yield from sorted(glob.iglob(pattern))  # noqa: PTH207 - takes any root
+    else:
+        yield from sorted(path for path in _match_deep(deep) if not Path(path).is_dir())
 
 
-def _without_folders(paths: Iterable[str], pattern: str) -> Iterator[str]:
-    """Of what ** matches: no folder that it descends into, and no file once more by way of a link
-    that leads back to a folder above it."""
-    root = Path(os.path.dirname(re.split(r"[*?[]", pattern)[0]))  # noqa: PTH120 - of a text
+def _match_deep(pattern: re.Match[str]) -> set[str]:
+    """What a pattern with ** matches. As in a shell, ** enters no hidden folder and follows no link
+    to a folder: links can lead in circles."""
+    top, rest = pattern["top"], pattern["rest"] or "*"
+    deeper = _DEEP.fullmatch(rest)
+    found: set[str] = set()
+    for root in glob.glob(top) if top else [top]:  # noqa: PTH207 - takes any root
+        for folder, folders, _ in os.walk(root or os.curdir, onerror=_warn_of_folder):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            below = glob.escape(folder).removesuffix("/") + "/" + rest
+            nested = deeper and _DEEP.fullmatch(below)
+            matched = _match_deep(nested) if nested else glob.iglob(below)  # noqa: PTH207
+            found.update(matched if root else (path.removeprefix("./") for path in matched))
+    return found
 
-    @functools.cache
-    def goes_in_circles(folder: Path) -> bool:
-        way = [folder, *(above for above in folder.parents if above.is_relative_to(root))]
-        return len({os.path.realpath(step) for step in way}) < len(way)
 
-    for path in paths:
-        if not Path(path).is_dir() and not goes_in_circles(Path(path).parent):
-            yield path
+def _warn_of_folder(error: OSError) -> None:
+    _LOGGER.warning("the images in %s are left out: %s", error.filename, error.strerror)
 
 
 def _has_wildcards(pattern: str) -> bool:

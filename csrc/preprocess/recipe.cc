@@ -75,11 +75,12 @@ Size Recipe::resized_size(Size input) const {
 Size Recipe::output_size(Size input) const {
   const Size resized = resized_size(input);
   const Size output = crop_size ? *crop_size : resized;
-  if (std::max(output.height, output.width) > kMaxOutputSide ||
+  if (std::max(output.height, output.width) > kMaxOutputSide || output.height * output.width > kMaxOutputPixels ||
       std::max(resized.height, resized.width) > kMaxResizedSide) {
     throw std::invalid_argument("an image of " + text(input) + " would become " + text(resized) +
-                                ", and a side may have at most " + std::to_string(kMaxOutputSide) + " pixels (" +
-                                std::to_string(kMaxResizedSide) + " before a crop)");
+                                ": at most " + std::to_string(kMaxOutputPixels) + " pixels are allowed, " +
+                                std::to_string(kMaxOutputSide) + " a side (" + std::to_string(kMaxResizedSide) +
+                                " before a crop)");
   }
   return output;
 }

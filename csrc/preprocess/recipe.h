@@ -28,6 +28,7 @@ struct Size {
 // that no product of sizes below overflows 64 bits.
 inline constexpr std::int64_t kMaxInputSide = std::int64_t{1} << 20;
 inline constexpr std::int64_t kMaxOutputSide = std::int64_t{1} << 16;
+inline constexpr std::int64_t kMaxOutputPixels = std::int64_t{1} << 28;
 // Of a resized image whose crop alone is computed.
 inline constexpr std::int64_t kMaxResizedSide = std::int64_t{1} << 28;
 

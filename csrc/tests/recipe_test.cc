@@ -76,6 +76,7 @@ TEST(Recipe, CropDecidesTheOutput) {
 
 TEST(Recipe, RefusesOutputsOutOfAllProportion) {
   EXPECT_THROW(shortest(224).output_size({1, 3000}), std::invalid_argument);
+  EXPECT_THROW(exact(1 << 15, 1 << 14).output_size({8, 8}), std::invalid_argument);
   Recipe recipe = shortest(kMaxOutputSide);
   recipe.crop_size = {224, 224};
   EXPECT_THROW(recipe.output_size({1, kMaxInputSide}), std::invalid_argument);

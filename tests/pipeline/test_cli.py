@@ -280,6 +280,28 @@ def test_a_model_with_a_missing_file(
     assert complaint(capsys) == f"beamcap: model {model}: tokenizer.json is missing\n"
 
 
+@pytest.mark.usefixtures("fake_model", "no_work")
+def test_an_input_that_the_output_would_replace(
+    tmp_path: Path, pictures: list[bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(pictures[0])
+    arguments = ["--input", str(photo), "--output", str(photo), "--format", "jsonl"]
+    assert main(arguments) == 2
+    assert "would be overwritten" in complaint(capsys)
+    assert photo.read_bytes() == pictures[0]
+
+
+@pytest.mark.usefixtures("fake_model", "no_work")
+def test_a_flag_that_is_almost_ours_is_refused_whatever_the_runner(
+    folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "captions.jsonl")
+    flags = ["--runner", "PortableRunner", "--num_beam=3", "--flag_of_a_job_server=1"]
+    assert main(["--input", folder.pattern, "--output", output, *flags]) == 2
+    assert "--num_beam is not known: did you mean --num_beams?" in complaint(capsys)
+
+
 @pytest.mark.parametrize("pattern", ["none/*.jpg", "none.jpg"])
 def test_an_input_that_matches_nothing(
     tmp_path: Path,

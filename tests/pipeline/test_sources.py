@@ -143,6 +143,22 @@ def test_a_link_that_leads_back_gives_no_file_twice(
             assert "/back/" not in found[0]
 
 
+def test_links_in_circles_and_hidden_folders_are_not_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("p/1.jpg", "p/x/2.jpg", "p/x/y/3.jpg", "p/.hidden/4.jpg", "[q]/5.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for link in ("p/here", "p/again", "p/x/up"):
+        (tmp_path / link).symlink_to("..")
+    (tmp_path / "p" / "6.jpg").symlink_to("nowhere")
+    monkeypatch.chdir(tmp_path)
+    assert list(match_paths("p/**/*.jpg")) == ["p/1.jpg", "p/6.jpg", "p/x/2.jpg", "p/x/y/3.jpg"]
+    assert list(match_paths("p/**/x/**/*.jpg")) == ["p/x/2.jpg", "p/x/y/3.jpg"]
+    assert list(match_paths("*/**/5.jpg")) == ["[q]/5.jpg"]
+    assert list(match_paths("nowhere/**")) == []
+
+
 class _RemoteFileSystem(FileSystem):
     """Some files behind a scheme, one of which cannot be read."""
 

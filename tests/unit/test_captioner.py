@@ -128,6 +128,13 @@ def test_what_cannot_be_read_is_an_error_that_says_why(
     ]
 
 
+def test_an_array_may_be_a_view(captioner: Captioner, photos: dict[str, bytes]) -> None:
+    rgb = np.asarray(Image.open(io.BytesIO(photos["coffee"])))
+    bgr = np.ascontiguousarray(rgb[..., ::-1])
+    expected, viewed = _captions(captioner.caption([rgb, bgr[..., ::-1]]))
+    assert viewed[2:6] == expected[2:6]
+
+
 def test_an_array_of_the_wrong_shape_is_an_error(captioner: Captioner) -> None:
     shapes: list[Any] = [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)]
     for result in captioner.caption(shapes):
@@ -337,6 +344,7 @@ def test_a_start_token_that_is_eos_warns_where_processors_see_it(
     ("given", "says"),
     [
         ({"threads": 0}, "threads=0"),
+        ({"threads": 1000}, "threads=1000"),
         ({"batch_size": 0}, "batch_size=0"),
         ({"providers": ("cuda",)}, "cuda"),
         ({"model": "/nowhere"}, "/nowhere"),
