@@ -4,8 +4,8 @@
 
 Each runs as a process of its own on the same files with the same model, options and threads;
 printed are the medians of the rounds: images/s over the whole process (start-up included), peak
-memory, how much of the time the command line spends outside of the library, memory after a fifth
-of the images and after all, and how many captions agree with the script's.
+memory, where the time of the command line goes, its memory after a fifth of the images and after
+all, and how many captions agree with the script's.
 """
 
 from __future__ import annotations
@@ -77,52 +77,59 @@ def _report(runs: dict[str, list[Run]], count: int) -> None:
         rate = count / statistics.median(run.seconds for run in all_runs)
         peak = statistics.median(run.peak_mb for run in all_runs)
         print(f"{mode:10}{rate:10.1f}{peak:10.0f}")
-    command = runs["command"]
-    outside = statistics.median(1 - run.said["library_s"] / run.seconds for run in command)
-    in_run = statistics.median(1 - run.said["library_s"] / run.said["run_s"] for run in command)
-    print(f"command: {outside:.1%} of the process outside of the library (its start-up included)")
-    print(f"command: {in_run:.1%} of the run outside of the library")
-    fifth, whole = (
-        statistics.median(run.said[key] for run in command) for key in ("fifth_mb", "whole_mb")
-    )
-    print(f"command: {fifth:.0f} MB after a fifth of the images, {whole:.0f} MB after all")
+    _report_command(runs["command"])
     ours, theirs = runs["library"][0].said["captions"], runs["script"][0].said["captions"]
     equal = sum(a == b for a, b in zip(ours, theirs, strict=True))
     print(f"library and script agree on {equal} of {count} captions")
+
+
+def _report_command(runs: list[Run]) -> None:
+    def median(key: str) -> float:
+        return statistics.median(run.said[key] for run in runs)
+
+    seconds = statistics.median(run.seconds for run in runs)
+    parts = ("decode_s", "preprocess_s", "encode_s", "search_s")
+    shares = ", ".join(f"{part[:-2]} {median(part) / seconds:.1%}" for part in parts)
+    print(f"command: of the process's time {shares} (decode and preprocess: sum / threads)")
+    outside = 1 - sum(median(part) for part in parts) / seconds
+    print(f"command: {outside:.1%} outside of these, start-up included")
+    not_in_library = 1 - median("library_s") / seconds
+    print(f"command: {not_in_library:.1%} outside of the library, start-up included")
+    fifth, whole = median("fifth_mb"), median("whole_mb")
+    print(f"command: {fifth:.0f} MB after a fifth of the images, {whole:.0f} MB after all")
 
 
 def _command(paths: list[Path]) -> dict[str, Any]:
     """`python -m beamcap` in this process, with the library's part timed from outside."""
     from beamcap import cli
     from beamcap.captioner import Captioner
+    from beamcap.cpu import available_cores
 
-    marks: list[tuple[int, float, float]] = []  # images done, seconds in the library, memory
+    marks: list[tuple[int, float]] = []  # images done, memory
+    spent = dict.fromkeys(("library", "decode", "preprocess", "encode", "search"), 0.0)
     caption_batch = Captioner.caption_batch
 
     def timed(self: Captioner, images: Any, options: Any = None) -> Any:
         images = list(images)
         started = time.perf_counter()
         batch = caption_batch(self, images, options)
-        done, spent, _ = marks[-1] if marks else (0, 0.0, 0.0)
-        spent += time.perf_counter() - started
-        marks.append((done + len(images), spent, _memory_mb()))
+        spent["library"] += time.perf_counter() - started
+        spent["decode"] += batch.timings.decode_ms / 1e3 / available_cores()
+        spent["preprocess"] += batch.timings.preprocess_ms / 1e3 / available_cores()
+        spent["encode"] += batch.timings.encode_ms / 1e3
+        spent["search"] += batch.timings.search_ms / 1e3
+        marks.append(((marks[-1][0] if marks else 0) + len(images), _memory_mb()))
         return batch
 
     Captioner.caption_batch = timed  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder:
         output = str(Path(folder) / "captions.jsonl")
-        started = time.perf_counter()
         status = cli.main(["--input", *map(str, paths), "--output", output])
-        run_s = time.perf_counter() - started
     if status:
         sys.exit(status)
-    fifth = next(mark for mark in marks if mark[0] >= len(paths) / 5)
-    return {
-        "run_s": run_s,
-        "library_s": marks[-1][1],
-        "fifth_mb": fifth[2],
-        "whole_mb": marks[-1][2],
-    }
+    fifth = next(memory for done, memory in marks if done >= len(paths) / 5)
+    seconds = {f"{part}_s": value for part, value in spent.items()}
+    return {**seconds, "fifth_mb": fifth, "whole_mb": marks[-1][1]}
 
 
 def _library(paths: list[Path]) -> dict[str, Any]:
