@@ -13,8 +13,10 @@ import json
 import tempfile
 from pathlib import Path
 
-from training.beam import Bundle, caption_photos
-from training.data import load_split
+import numpy as np
+
+from beamcap import Captioner, CaptionError, GenerationOptions
+from training.data import Photos, load_split
 
 
 def figures(captions: list[str], references: list[list[str]]) -> dict[str, float]:
@@ -49,23 +51,30 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="keeps decoded photos between runs")
     parser.add_argument("--beams", type=int, action="append", help="default: 3, and 1 (greedy)")
     parser.add_argument("--length-penalty", type=float)
-    parser.add_argument("--limit", type=int)
     parser.add_argument("--captions", type=Path, help="write the captions of the first run here")
     args = parser.parse_args()
-    bundle = Bundle(args.bundle)
-    changes = {} if args.length_penalty is None else {"length_penalty": args.length_penalty}
+    captioner = Captioner.load(args.bundle)
     with tempfile.TemporaryDirectory() as temporary:
-        work = args.work or Path(temporary)
-        dev = load_split(args.data, work, "dev")
+        dev = load_split(args.data, args.work or Path(temporary), "dev")
         for beams in args.beams or [3, 1]:
-            captions = caption_photos(bundle, dev.pixels[: args.limit], beams, **changes)
-            scores = figures(captions, dev.captions[: args.limit])
+            options = GenerationOptions(num_beams=beams, length_penalty=args.length_penalty)
+            captions = captions_of(captioner, dev, options)
+            scores = figures(captions, dev.captions)
             print(f"beams {beams}:", json.dumps({k: round(v, 4) for k, v in scores.items()}))
             print("  last words:", last_words(captions))
             if args.captions:
-                lines = [f"{n}\t{c}\n" for n, c in zip(dev.names, captions, strict=False)]
+                lines = [f"{n}\t{c}\n" for n, c in zip(dev.names, captions, strict=True)]
                 args.captions.write_text("".join(lines), encoding="utf-8")
                 args.captions = None
+
+
+def captions_of(captioner: Captioner, photos: Photos, options: GenerationOptions) -> list[str]:
+    """One caption a photo, as the shipped product writes it."""
+    results = captioner.caption((np.array(pixels) for pixels in photos.pixels), options)
+    errors = [result for result in results if isinstance(result, CaptionError)]
+    if errors:
+        raise RuntimeError(f"{len(errors)} photos have no caption; the first: {errors[0]}")
+    return [result.caption for result in results]
 
 
 if __name__ == "__main__":

@@ -41,7 +41,6 @@ def generate(decoder: Decoder, photo: Tensor, samples: int, longest: int) -> Ten
     alive = torch.ones(len(ids), dtype=torch.bool)
     for _ in range(longest):
         logits = decoder.logits(decoder(ids[:, -1:], memory, past))[:, 0].float()
-        logits[:, [PAD, BOS]] = -torch.inf
         token = torch.where(alive, draw(logits) if samples else logits.argmax(-1), PAD)
         ids = torch.cat([ids, token[:, None]], 1)
         alive = alive & (token != EOS)

@@ -271,7 +271,9 @@ class DecoderGraph(Graph):
         for i in range(len(self.decoder.layers)):
             x = self._layer(x, i, mask, photo, pasts[i], memories[i])
         x = self.norm(x, "final", self.decoder.final)
-        self.op("MatMul", x, self.op("Transpose", embedding, perm=[1, 0]), to="logits")
+        scores = self.op("MatMul", x, self.op("Transpose", embedding, perm=[1, 0]))
+        bias = self.weight("never_written", array(self.decoder.never_written))
+        self.op("Add", scores, bias, to="logits")
 
     def _declare_pasts(self) -> tuple[list[list[str]], list[list[str]]]:
         """Names of the cached keys and values, per layer; empty lists in the first graph."""

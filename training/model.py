@@ -9,6 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.backbone import CLASSES, FEATURES, MobileNetV2
+from training.text import BOS, PAD
+
+MASKED = -1e4  # what is added to the scores of tokens that are never written
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,11 @@ class Decoder(nn.Module):
         self.final = nn.LayerNorm(sizes.width)
         self.drop = Dropout(dropout)
         nn.init.normal_(self.embedding.weight, std=sizes.width**-0.5)
+        # <pad> and <s> are never written. Self-critical training has no reason to keep their scores
+        # low by itself, so the exported graphs add this too.
+        never_written = torch.zeros(sizes.vocabulary)
+        never_written[[PAD, BOS]] = MASKED
+        self.register_buffer("never_written", never_written, persistent=False)
 
     def memory(self, photo: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Keys and values of the photo tokens, layer by layer."""
@@ -213,7 +221,7 @@ class Decoder(nn.Module):
 
     def logits(self, states: Tensor) -> Tensor:
         """States [..., D] -> logits [..., V], the embedding serving as the output matrix."""
-        return F.linear(states, self.embedding.weight)
+        return F.linear(states, self.embedding.weight) + self.never_written
 
 
 class Captioner(nn.Module):
