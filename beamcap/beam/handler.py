@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..captioner import Captioner, Timings
 
 METRICS_NAMESPACE = "beamcap"
+_MODEL_BATCHES = 4
 
 _IMAGES_OK = Metrics.counter(METRICS_NAMESPACE, "images_ok")
 _IMAGES_FAILED = Metrics.counter(METRICS_NAMESPACE, "images_failed")
@@ -67,8 +68,9 @@ class CaptionModelHandler(
         Args:
             model, providers, threads, max_image_pixels, max_image_bytes: see `Captioner.load`.
                 Give `threads` where several processes share the cores.
-            batch_size: images that RunInference hands over together. They are encoded bytes, so a
-                batch is small in memory; no caption depends on it.
+            batch_size: images that go through the model together; no caption depends on it.
+                RunInference hands over four times as many, so that some are decoded while others
+                are captioned. They are encoded bytes: small in memory.
             max_batch_duration_secs: in streaming, the longest wait for a batch to fill.
             large_model, model_copies: share one model, or so many, between the worker processes of
                 a machine; see Beam's ModelHandler.
@@ -81,8 +83,8 @@ class CaptionModelHandler(
         DecodeLimits(max_image_pixels=max_image_pixels, max_image_bytes=max_image_bytes)
         super().__init__(
             # One size: Beam's search for the best one would start with batches of a single image.
-            min_batch_size=batch_size,
-            max_batch_size=batch_size,
+            min_batch_size=batch_size * _MODEL_BATCHES,
+            max_batch_size=batch_size * _MODEL_BATCHES,
             max_batch_duration_secs=max_batch_duration_secs,
             large_model=large_model,
             model_copies=model_copies,

@@ -39,7 +39,8 @@ def expected(batch: Iterable[ImageInput | CaptionError]) -> list[Caption | Capti
 def test_it_is_plain_configuration() -> None:
     handler = CaptionModelHandler("some/model", threads=2, batch_size=5, model_copies=2)
     copy = pickle.loads(pickle.dumps(handler))
-    assert copy.batch_elements_kwargs() == {"min_batch_size": 5, "max_batch_size": 5}
+    # Four of the model's batches, so that images are decoded while others are captioned.
+    assert copy.batch_elements_kwargs() == {"min_batch_size": 20, "max_batch_size": 20}
     assert copy.__dict__ == handler.__dict__
 
 
