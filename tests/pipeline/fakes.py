@@ -80,7 +80,7 @@ class FakeHandler(CaptionModelHandler):
 
 
 class FailingCaptioner(FakeCaptioner):
-    """Fails, as no captioner should, from its fifth batch on."""
+    """Fails, as no captioner should, from its third batch on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class FailingCaptioner(FakeCaptioner):
         self, images: Iterable[ImageInput], options: GenerationOptions | None = None
     ) -> CaptionBatch:
         self._batches += 1
-        if self._batches == 5:
+        if self._batches == 3:
             raise RuntimeError("the machine is on fire")
         return super().caption_batch(images, options)
 

@@ -76,7 +76,7 @@ def test_what_is_no_image_says_what_to_give(pictures: list[bytes]) -> None:
 
 
 def test_in_run_inference(batch: list[ImageInput | CaptionError], pipeline: beam.Pipeline) -> None:
-    handler = FakeHandler(batch_size=3)
+    handler = FakeHandler(batch_size=1)
     results = pipeline | beam.Create(batch, reshuffle=False) | RunInference(handler)
     assert_that(results, equal_to(expected(batch)))
     found = pipeline.run().metrics().query(MetricsFilter().with_namespace("beamcap"))
@@ -93,13 +93,13 @@ def test_in_run_inference(batch: list[ImageInput | CaptionError], pipeline: beam
         distribution.key.metric.name: (distribution.result.sum, distribution.result.count)
         for distribution in found["distributions"]
     }
-    # Eight elements in batches of three; Beam's distributions hold whole milliseconds.
-    assert milliseconds["decode_ms"] == (3 * 1, 3)
-    assert milliseconds["preprocess_ms"] == (3 * 3, 3)
-    assert milliseconds["encode_ms"] == (3 * 30, 3)
-    assert milliseconds["search_ms"] == (3 * 40, 3)
+    # Eight elements, four at a time; Beam's distributions hold whole milliseconds.
+    assert milliseconds["decode_ms"] == (2 * 1, 2)
+    assert milliseconds["preprocess_ms"] == (2 * 3, 2)
+    assert milliseconds["encode_ms"] == (2 * 30, 2)
+    assert milliseconds["search_ms"] == (2 * 40, 2)
     encoded = sum(len(element.data) for element in batch if isinstance(element, ImageInput))
-    assert milliseconds["inference_request_batch_byte_size"] == (encoded, 3)
+    assert milliseconds["inference_request_batch_byte_size"] == (encoded, 2)
 
 
 def test_inference_args_are_generation_options(
