@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ from . import _core
 from .bundle import Bundle
 from .cpu import available_cores
 from .decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS, DecodeLimits
+from .fit import check_length, check_pixels, check_tokens, warn_of_banned_eos
 from .images import ImageLike, as_input, caption_error, is_pillow, load_pixels, refuse_single
 from .options import GenerationOptions
 from .ort_library import load_onnxruntime
@@ -93,8 +93,8 @@ class Captioner:
             None if bundle.decoder_with_past is None else str(bundle.decoder_with_past),
             intra_op_threads=self._threads,
         )
-        _naming(bundle, self._check_pixels)
-        self._check_tokens()
+        _naming(bundle, check_pixels, bundle, self._model, self._preprocessor)
+        _naming(bundle, check_tokens, bundle, self._model)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="beamcap-prepare")
         self.check_options(None)
 
@@ -203,55 +203,12 @@ class Captioner:
 
     def _search_options(self, options: GenerationOptions | None) -> _core.Options:
         merged = (options or GenerationOptions()).over(self.bundle.defaults)
-        self._warn_of_banned_eos(merged)
+        warn_of_banned_eos(self.bundle, merged)
         arguments = merged.search_arguments(len(self._prompt))
-        self._check_length(arguments["max_length"])
+        check_length(self.bundle, arguments["max_length"])
         search_options = _core.Options(**arguments, eos_token_ids=list(self.bundle.eos_token_ids))
         search_options.validate(self._prompt)
         return search_options
-
-    def _check_pixels(self) -> None:
-        made = (self._preprocessor.height, self._preprocessor.width)
-        taken = self._model.pixel_shape[1:]
-        if any(size not in (None, side) for size, side in zip(taken, made, strict=True)):
-            raise ValueError(
-                f"preprocessor_config.json makes images of {made[0]}x{made[1]}, but "
-                f"{self.bundle.encoder.name} takes {taken[0]}x{taken[1]}"
-            )
-
-    def _check_tokens(self) -> None:
-        vocabulary = self._model.vocab_size
-        for token in (self.bundle.start_token_id, *self.bundle.eos_token_ids):
-            if vocabulary is not None and token >= vocabulary:
-                raise ValueError(
-                    f"model {self.bundle.path}: generation_config.json names the token {token}, "
-                    f"but {self.bundle.decoder.name} knows {vocabulary} tokens"
-                )
-
-    def _check_length(self, max_length: int) -> None:
-        # The last token is only generated, never fed.
-        positions = self.bundle.max_positions
-        if positions is not None and max_length - 1 > positions:
-            raise ValueError(
-                f"a sequence of {max_length} tokens, prompt included, is longer than the "
-                f"{positions + 1} that {self.bundle.name} can write: lower max_length or "
-                "max_new_tokens"
-            )
-
-    def _warn_of_banned_eos(self, options: GenerationOptions) -> None:
-        """ViT-GPT2 and its like start with the EOS: processors that look back then see it."""
-        if self.bundle.start_token_id not in self.bundle.eos_token_ids:
-            return
-        if (options.repetition_penalty or 1.0) != 1.0:
-            effect = f"repetition_penalty={options.repetition_penalty} acts on EOS from step 1"
-        elif options.no_repeat_ngram_size == 1:
-            effect = "no_repeat_ngram_size=1 bans EOS for ever"
-        else:
-            return
-        message = (
-            f"{self.bundle.name}: the start token is also an EOS, so {effect}, as in generate()"
-        )
-        warnings.warn(message, UserWarning, stacklevel=4)
 
     def _prepare_all(self, images: Iterable[ImageLike]) -> Iterator[_Prepared | CaptionError]:
         """Reads, decodes and preprocesses, in order and in the pool, a batch ahead of the model."""

@@ -1,0 +1,60 @@
+"""Whether a bundle's parts fit each other, and options the model: found before any work."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from .bundle import Bundle
+from .options import GenerationOptions
+
+if TYPE_CHECKING:
+    from ._core import Model
+    from .preprocess import Preprocessor
+
+
+def check_pixels(bundle: Bundle, model: Model, preprocessor: Preprocessor) -> None:
+    """Raises ValueError where the preprocessor's images are not of the encoder's size."""
+    made = (preprocessor.height, preprocessor.width)
+    taken = model.pixel_shape[1:]
+    if any(size not in (None, side) for size, side in zip(taken, made, strict=True)):
+        raise ValueError(
+            f"preprocessor_config.json makes images of {made[0]}x{made[1]}, but "
+            f"{bundle.encoder.name} takes {taken[0]}x{taken[1]}"
+        )
+
+
+def check_tokens(bundle: Bundle, model: Model) -> None:
+    """Raises ValueError where the configuration names a token that the decoder does not know."""
+    vocabulary = model.vocab_size
+    for token in (bundle.start_token_id, *bundle.eos_token_ids):
+        if vocabulary is not None and token >= vocabulary:
+            raise ValueError(
+                f"generation_config.json names the token {token}, but {bundle.decoder.name} knows "
+                f"{vocabulary} tokens"
+            )
+
+
+def check_length(bundle: Bundle, max_length: int) -> None:
+    """Raises ValueError for sequences longer than the decoder has positions for."""
+    # The last token is only generated, never fed.
+    positions = bundle.max_positions
+    if positions is not None and max_length - 1 > positions:
+        raise ValueError(
+            f"a sequence of {max_length} tokens, prompt included, is longer than the "
+            f"{positions + 1} that {bundle.name} can write: lower max_length or max_new_tokens"
+        )
+
+
+def warn_of_banned_eos(bundle: Bundle, options: GenerationOptions) -> None:
+    """ViT-GPT2 and its like start with the EOS: processors that look back then see it."""
+    if bundle.start_token_id not in bundle.eos_token_ids:
+        return
+    if (options.repetition_penalty or 1.0) != 1.0:
+        effect = f"repetition_penalty={options.repetition_penalty} acts on EOS from step 1"
+    elif options.no_repeat_ngram_size == 1:
+        effect = "no_repeat_ngram_size=1 bans EOS for ever"
+    else:
+        return
+    message = f"{bundle.name}: the start token is also an EOS, so {effect}, as in generate()"
+    warnings.warn(message, UserWarning, stacklevel=5)
