@@ -42,6 +42,8 @@ class Bundle:
     encoder: Path
     decoder: Path
     decoder_with_past: Path | None
+    external_data: tuple[Path, ...]
+    """The files beside the graphs that hold their weights."""
     tokenizer: Path
     preprocessor_config: dict[str, Any]
     defaults: GenerationOptions
@@ -61,10 +63,8 @@ class Bundle:
                 names it.
         """
         path = _locate(model)
-        encoder, decoder, decoder_with_past = _find_graphs(path)
-        for graph in (encoder, decoder, decoder_with_past):
-            if graph is not None:
-                _check_external_data(graph)
+        encoder, decoder, decoder_with_past = graphs = _find_graphs(path)
+        external_data = {data for graph in graphs if graph for data in _external_data(graph)}
         config = _read_json(path / "config.json")
         generation = _generation_config(path, config)
         tokenizer = path / _TOKENIZER
@@ -80,6 +80,7 @@ class Bundle:
             encoder=encoder,
             decoder=decoder,
             decoder_with_past=decoder_with_past,
+            external_data=tuple(sorted(external_data)),
             tokenizer=tokenizer,
             preprocessor_config=_read_json(path / _PREPROCESSOR_CONFIG),
             defaults=defaults,
@@ -89,18 +90,11 @@ class Bundle:
             max_positions=_max_positions(config),
         )
 
-    @property
-    def graphs(self) -> tuple[Path, ...]:
-        """The ONNX files, in the order in which the data passes them."""
-        found = (self.encoder, self.decoder, self.decoder_with_past)
-        return tuple(graph for graph in found if graph is not None)
-
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits of the SHA-256 over everything that a caption depends on."""
-        files = {graph.name: graph for graph in self.graphs}
-        for graph in self.graphs:
-            files.update({data.name: data for data in _external_data(graph)})
+        graphs = (self.encoder, self.decoder, self.decoder_with_past)
+        files = {file.name: file for file in (*graphs, *self.external_data) if file}
         for name in ("config.json", "generation_config.json", _PREPROCESSOR_CONFIG, _TOKENIZER):
             files[name] = self.path / name
         digest = hashlib.sha256()
@@ -159,20 +153,11 @@ def _find_graphs(path: Path) -> tuple[Path, Path, Path | None]:
     )
 
 
-def _check_external_data(graph: Path) -> None:
-    for data in _external_data(graph):
-        if not data.is_file():
-            raise ValueError(
-                f"model {graph.parent}: {graph.name} keeps its weights in {data.name}, which is "
-                "missing"
-            )
-
-
 def _external_data(graph: Path) -> list[Path]:
     """The files beside a graph that hold its weights.
 
     Raises:
-        ValueError: a name leaves the graph's folder.
+        ValueError: one is missing, or its name leaves the graph's folder.
     """
     names = set()
     with graph.open("rb") as stream, _mapped(stream) as content:
@@ -184,6 +169,10 @@ def _external_data(graph: Path) -> list[Path]:
         # By name, not resolved: a hub's cache links its files out of the folder.
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ValueError(f"model {graph.parent}: {graph.name} refers to {name!r}, outside it")
+        if not (graph.parent / name).is_file():
+            raise ValueError(
+                f"model {graph.parent}: {graph.name} keeps its weights in {name}, which is missing"
+            )
     return [graph.parent / name for name in sorted(names)]
 
 

@@ -20,7 +20,7 @@ from .cpu import available_cores
 from .decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS, DecodeLimits
 from .fit import check_length, check_pixels, check_tokens, warn_of_banned_eos
 from .images import ImageLike, as_input, caption_error, is_pillow, load_pixels, refuse_single
-from .options import GenerationOptions
+from .options import GenerationOptions, check_positive
 from .ort_library import load_onnxruntime
 from .preprocess import Preprocessor
 from .types import Candidate, Caption, CaptionError, ImageInput
@@ -126,12 +126,12 @@ class Captioner:
         """
         if tuple(providers) != _PROVIDERS:
             raise ValueError(f"providers={tuple(providers)!r} is not allowed: only {_PROVIDERS!r}")
-        _check_positive("threads", threads)
+        check_positive("threads", threads)
         if threads is not None and threads > _MOST_THREADS:
             raise ValueError(f"threads={threads} is not allowed: it must be <= {_MOST_THREADS}")
-        _check_positive("batch_size", batch_size)
-        _check_positive("max_image_pixels", max_image_pixels)
-        _check_positive("max_image_bytes", max_image_bytes)
+        check_positive("batch_size", batch_size)
+        check_positive("max_image_pixels", max_image_pixels)
+        check_positive("max_image_bytes", max_image_bytes)
         limits = DecodeLimits(max_image_pixels=max_image_pixels, max_image_bytes=max_image_bytes)
         return cls(Bundle.find(model), threads=threads, batch_size=batch_size, limits=limits)
 
@@ -324,8 +324,3 @@ def _naming(bundle: Bundle, load: Any, *args: Any, **kwargs: Any) -> Any:
         return load(*args, **kwargs)
     except Exception as error:  # tokenizers raises plain Exception
         raise ValueError(f"model {bundle.path}: {error}") from error
-
-
-def _check_positive(name: str, value: int | None) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ValueError(f"{name}={value!r} is not allowed: it must be an integer >= 1")

@@ -87,9 +87,10 @@ def _discard_stdout() -> None:
 
 
 def _caption(arguments: list[str]) -> int:
-    args, beam_flags = _caption_parser().parse_known_args(arguments)
+    parser = _caption_parser()
+    args, beam_flags = parser.parse_known_args(arguments)
     with _usage_errors():
-        launch = _prepare(args, beam_flags)
+        launch = _prepare(args, beam_flags, own_flags=[*parser._option_string_actions])
 
     from . import report
     from .beam.progress import PROGRESS
@@ -106,7 +107,7 @@ def _caption(arguments: list[str]) -> int:
     return _verdict(counts, args.max_error_ratio)
 
 
-def _prepare(args: argparse.Namespace, beam_flags: list[str]) -> Launch:
+def _prepare(args: argparse.Namespace, beam_flags: list[str], own_flags: list[str]) -> Launch:
     """Checks all that was given; what is wrong with it raises."""
     options = GenerationOptions(**{name: getattr(args, name) for name in GenerationOptions.names()})
     _quieten()
@@ -115,7 +116,7 @@ def _prepare(args: argparse.Namespace, beam_flags: list[str]) -> Launch:
     from .beam.runner import choose_runner
     from .decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS
 
-    runner = choose_runner(beam_flags, own_flags=[*_caption_parser()._option_string_actions])
+    runner = choose_runner(beam_flags, own_flags)
     max_image_bytes = args.max_image_bytes or DEFAULT_MAX_IMAGE_BYTES
     handler = CaptionModelHandler(
         args.model,

@@ -161,9 +161,11 @@ class GenerationOptions:
         Raises:
             ValueError: the options contradict each other or the prompt.
         """
-        num_beams = _value(self.num_beams, 1)
-        num_return_sequences = _value(self.num_return_sequences, 1)
-        resolved = GenerationOptions(num_beams=num_beams, num_return_sequences=num_return_sequences)
+        beams = {
+            "num_beams": _value(self.num_beams, 1),
+            "num_return_sequences": _value(self.num_return_sequences, 1),
+        }
+        GenerationOptions(**beams)  # checks the defaults together with what is set
         max_length = self._max_length(prompt_length)
         if max_length <= prompt_length:
             raise ValueError(
@@ -173,8 +175,7 @@ class GenerationOptions:
         # min_new_tokens replaces min_length even where it is 0, as in the reference.
         min_length = self.min_length if self.min_new_tokens is None else None
         return {
-            "num_beams": resolved.num_beams,
-            "num_return_sequences": resolved.num_return_sequences,
+            **beams,
             "max_length": max_length,
             "min_length": _value(min_length, 0),
             "min_new_tokens": _value(self.min_new_tokens, 0),
@@ -205,6 +206,12 @@ def _check_integer(name: str, value: object, least: int) -> None:
         raise ValueError(f"{name}={value} is not allowed: it must be >= {least}")
     if value > _MOST:
         raise ValueError(f"{name}={value} is not allowed: it must be <= {_MOST}")
+
+
+def check_positive(name: str, value: int | None) -> None:
+    """Raises ValueError for a setting that is neither unset nor an integer of at least 1."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{name}={value!r} is not allowed: it must be an integer >= 1")
 
 
 def _check_number(name: str, value: object) -> None:

@@ -11,7 +11,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.ml.inference.base import ModelHandler
 
 from ..decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS, DecodeLimits
-from ..options import GenerationOptions
+from ..options import GenerationOptions, check_positive
 from ..types import Caption, CaptionError, ImageInput
 from .progress import PROGRESS
 from .rows import image_row
@@ -78,8 +78,8 @@ class CaptionModelHandler(
         Raises:
             ValueError: a number out of its range.
         """
-        _check_positive("threads", threads)
-        _check_positive("batch_size", batch_size)
+        check_positive("threads", threads)
+        check_positive("batch_size", batch_size)
         DecodeLimits(max_image_pixels=max_image_pixels, max_image_bytes=max_image_bytes)
         super().__init__(
             # One size: Beam's search for the best one would start with batches of a single image.
@@ -173,11 +173,6 @@ class CaptionModelHandler(
         """None: a step with hints of its own is not fused with its neighbours, and every image
         would be copied through the runner. Give --resource_hint for the whole pipeline instead."""
         return {}
-
-
-def _check_positive(name: str, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise ValueError(f"{name}={value} is not allowed: it must be at least 1")
 
 
 def _count(results: Sequence[Caption | CaptionError], timings: Timings) -> None:
