@@ -71,7 +71,7 @@ def match_paths(pattern: str) -> Iterator[str]:
         ValueError: Beam has no file system for the pattern's scheme.
     """
     if is_local(pattern):
-        return _match_local(pattern)
+        return iter(sorted(set(_glob_local(pattern))))
     matched = FileSystems.match([pattern])[0].metadata_list
     paths = sorted(metadata.path for metadata in matched)
     return iter(paths if paths or _has_wildcards(pattern) else [pattern])
@@ -90,7 +90,7 @@ def printable(path: str) -> str:
 def matches_something(pattern: str) -> bool:
     """Whether a pattern matches a file or folder that is there. Raises as match_paths."""
     if is_local(pattern):
-        return any(os.path.lexists(path) for path in _match_local(pattern))
+        return any(os.path.lexists(path) for path in _glob_local(pattern))
     return bool(FileSystems.match([pattern], [1])[0].metadata_list)
 
 
@@ -120,7 +120,8 @@ class _Read(beam.DoFn):
         yield read_image(os.fsdecode(path), self._max_image_bytes)
 
 
-def _match_local(pattern: str) -> Iterator[str]:
+def _glob_local(pattern: str) -> Iterator[str]:
+    """What a pattern matches, as it is found: in no order, and perhaps twice."""
     # Python's glob and not Beam's: it names folders and dangling links too, so that none is dropped
     # without a word, and does not walk the tree below the pattern.
     if os.path.lexists(pattern) and not pattern.endswith(os.sep):
@@ -133,25 +134,23 @@ def _match_local(pattern: str) -> Iterator[str]:
         return
     deep = _DEEP.fullmatch(pattern)
     if deep is None:
-        yield from sorted(glob.iglob(pattern))  # noqa: PTH207 - takes any root
+        yield from glob.iglob(pattern)  # noqa: PTH207 - takes any root
     else:
-        yield from sorted(path for path in _match_deep(deep) if not Path(path).is_dir())
+        yield from (path for path in _glob_deep(deep) if not Path(path).is_dir())
 
 
-def _match_deep(pattern: re.Match[str]) -> set[str]:
+def _glob_deep(pattern: re.Match[str]) -> Iterator[str]:
     """What a pattern with ** matches. As in a shell, ** enters no hidden folder and follows no link
     to a folder: links can lead in circles."""
     top, rest = pattern["top"], pattern["rest"] or "*"
     deeper = _DEEP.fullmatch(rest)
-    found: set[str] = set()
     for root in glob.glob(top) if top else [top]:  # noqa: PTH207 - takes any root
         for folder, folders, _ in os.walk(root or os.curdir, onerror=_warn_of_folder):
             folders[:] = [name for name in folders if not name.startswith(".")]
             below = glob.escape(folder).removesuffix("/") + "/" + rest
             nested = deeper and _DEEP.fullmatch(below)
-            matched = _match_deep(nested) if nested else glob.iglob(below)  # noqa: PTH207
-            found.update(matched if root else (path.removeprefix("./") for path in matched))
-    return found
+            matched = _glob_deep(nested) if nested else glob.iglob(below)  # noqa: PTH207
+            yield from matched if root else (path.removeprefix("./") for path in matched)
 
 
 def _warn_of_folder(error: OSError) -> None:
