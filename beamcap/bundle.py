@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from .generation_config import read_generation_config
 from .options import GenerationOptions
 
 _EMBEDDED = Path(__file__).parent / "models"
@@ -71,7 +72,7 @@ class Bundle:
         if not tokenizer.is_file():
             raise ValueError(f"model {path}: {_TOKENIZER} is missing")
         try:
-            defaults = GenerationOptions.from_generation_config(generation)
+            defaults = read_generation_config(generation)
         except (TypeError, ValueError) as error:
             raise ValueError(f"model {path}: {error}") from error
         return cls(

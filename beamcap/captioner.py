@@ -16,14 +16,25 @@ from tokenizers import Tokenizer
 
 from . import _core
 from .bundle import Bundle
+from .candidates import make_candidate
 from .cpu import available_cores
 from .decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS, DecodeLimits
-from .fit import check_length, check_pixels, check_tokens, warn_of_banned_eos
+from .fit import (
+    check_eos,
+    check_length,
+    check_option_tokens,
+    check_pixels,
+    check_tokens,
+    warn_of_banned_eos,
+)
 from .images import ImageLike, as_input, caption_error, is_pillow, load_pixels, refuse_single
 from .options import GenerationOptions, check_positive
 from .ort_library import load_onnxruntime
 from .preprocess import Preprocessor
-from .types import Candidate, Caption, CaptionError, ImageInput
+from .prompt import Prompts
+from .seeds import image_seed
+from .stop_strings import StopStringMaker
+from .types import Caption, CaptionError, ImageInput
 
 _PROVIDERS = ("cpu",)
 _BATCH_SIZE = 8
@@ -63,6 +74,16 @@ class _Prepared(NamedTuple):
     preprocess_ms: float
 
 
+class _Search(NamedTuple):
+    """How to search: all that no image changes."""
+
+    options: GenerationOptions
+    """Those of the call over the model's."""
+    core: _core.Options
+    prompt: list[int]
+    """Tokens that the decoder is fed first; the start token is the first of them."""
+
+
 class Captioner:
     """Captions images with one model. Safe to use from several threads at once.
 
@@ -84,6 +105,8 @@ class Captioner:
         self._limits = limits
         self._preprocessor = _naming(bundle, Preprocessor.load, bundle.preprocessor_config)
         self._tokenizer = _naming(bundle, Tokenizer.from_file, str(bundle.tokenizer))
+        self._prompts = Prompts(self._tokenizer, bundle.start_token_id)
+        self._stop_strings = StopStringMaker(self._tokenizer)
         load_onnxruntime()
         self._model = _naming(
             bundle,
@@ -96,7 +119,7 @@ class Captioner:
         _naming(bundle, check_pixels, bundle, self._model, self._preprocessor)
         _naming(bundle, check_tokens, bundle, self._model)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="beamcap-prepare")
-        self.check_options(None)
+        _naming(bundle, self.check_options, None)
 
     @classmethod
     def load(
@@ -158,7 +181,7 @@ class Captioner:
     ) -> CaptionBatch:
         """As `caption`, with the time that each stage took."""
         refuse_single(images)
-        search_options = self._search_options(options)
+        search = self._search(options)
         timings = Timings()
         results: dict[int, Caption | CaptionError] = {}
         batch: list[_Prepared] = []
@@ -170,15 +193,15 @@ class Captioner:
             timings.preprocess_ms += prepared.preprocess_ms
             batch.append(prepared)
             if len(batch) == self._batch_size:
-                results.update(self._caption_prepared(batch, search_options, timings))
+                results.update(self._caption_prepared(batch, search, timings))
                 batch = []
         if batch:
-            results.update(self._caption_prepared(batch, search_options, timings))
+            results.update(self._caption_prepared(batch, search, timings))
         return CaptionBatch([results[index] for index in range(len(results))], timings)
 
     def check_options(self, options: GenerationOptions | None) -> None:
         """Raises ValueError where the options contradict each other or the model."""
-        self._search_options(options)
+        self._search(options)
 
     def describe(self) -> dict[str, Any]:
         """What `python -m beamcap inspect` prints: graphs, preprocessing, generation defaults."""
@@ -194,21 +217,28 @@ class Captioner:
                 "eos": list(bundle.eos_token_ids),
                 "pad": bundle.pad_token_id,
             },
-            "generation": bundle.defaults.search_arguments(len(self._prompt)),
+            "generation": {
+                **bundle.defaults.search_arguments(prompt_length=1),
+                "stop_strings": bundle.defaults.value("stop_strings"),
+            },
         }
 
-    @property
-    def _prompt(self) -> list[int]:
-        return [self.bundle.start_token_id]
-
-    def _search_options(self, options: GenerationOptions | None) -> _core.Options:
+    def _search(self, options: GenerationOptions | None) -> _Search:
         merged = (options or GenerationOptions()).over(self.bundle.defaults)
         warn_of_banned_eos(self.bundle, merged)
-        arguments = merged.search_arguments(len(self._prompt))
+        prompt = self._prompts.tokens(merged.prompt)
+        arguments = merged.search_arguments(len(prompt))
         check_length(self.bundle, arguments["max_length"])
-        search_options = _core.Options(**arguments, eos_token_ids=list(self.bundle.eos_token_ids))
-        search_options.validate(self._prompt)
-        return search_options
+        check_option_tokens(self.bundle, self._model, merged)
+        check_eos(self.bundle, merged)
+        stop_strings = merged.value("stop_strings")
+        core = _core.Options(
+            **arguments,
+            eos_token_ids=list(self.bundle.eos_token_ids),
+            stop_strings=self._stop_strings.make(stop_strings) if stop_strings else None,
+        )
+        core.validate(prompt)
+        return _Search(merged, core, prompt)
 
     def _prepare_all(self, images: Iterable[ImageLike]) -> Iterator[_Prepared | CaptionError]:
         """Reads, decodes and preprocesses, in order and in the pool, a batch ahead of the model."""
@@ -256,22 +286,23 @@ class Captioner:
         )
 
     def _caption_prepared(
-        self, batch: list[_Prepared], options: _core.Options, timings: Timings
+        self, batch: list[_Prepared], search: _Search, timings: Timings
     ) -> dict[int, Caption | CaptionError]:
         try:
             pixel_values = np.stack([prepared.pixel_values for prepared in batch])
-            generated = self._model.generate(pixel_values, self._prompt, options)
+            seeds = _image_seeds(batch, search.options)
+            generated = self._model.generate(pixel_values, search.prompt, search.core, seeds)
         except (RuntimeError, MemoryError) as error:
-            return self._after_failure(batch, options, timings, error)
+            return self._after_failure(batch, search, timings, error)
         timings.encode_ms += generated.encode_ms
         timings.search_ms += generated.search_ms
         return {
-            prepared.position: self._result(prepared, result, timings)
+            prepared.position: self._result(prepared, search, result, timings)
             for prepared, result in zip(batch, generated.results, strict=True)
         }
 
     def _after_failure(
-        self, batch: list[_Prepared], options: _core.Options, timings: Timings, error: Exception
+        self, batch: list[_Prepared], search: _Search, timings: Timings, error: Exception
     ) -> dict[int, Caption | CaptionError]:
         """Halves a batch that failed (it may not fit in memory); a single image has its error."""
         if len(batch) == 1:
@@ -280,27 +311,32 @@ class Captioner:
             return {batch[0].position: failure}
         half = len(batch) // 2
         return {
-            **self._caption_prepared(batch[:half], options, timings),
-            **self._caption_prepared(batch[half:], options, timings),
+            **self._caption_prepared(batch[:half], search, timings),
+            **self._caption_prepared(batch[half:], search, timings),
         }
 
     def _result(
-        self, prepared: _Prepared, result: _core.ImageResult, timings: Timings
+        self, prepared: _Prepared, search: _Search, result: _core.ImageResult, timings: Timings
     ) -> Caption | CaptionError:
         source = prepared.source
         if result.error:
             message = f"{self.model_id}: {result.error}"
             return caption_error(source, "search", "bad_logits", message)
-        candidates = [self._candidate(hypothesis) for hypothesis in result.hypotheses]
+        candidates = [
+            make_candidate(
+                hypothesis,
+                self._tokenizer,
+                search.prompt[1:],
+                strip_prompt=search.options.value("strip_prompt"),
+                token_log_probs=search.options.value("output_token_log_probs"),
+            )
+            for hypothesis in result.hypotheses
+        ]
         timings.tokens += sum(len(candidate.token_ids) for candidate in candidates)
-        best = candidates[0]
         return Caption(
             key=source.key,
             uri=source.uri,
-            caption=best.caption,
-            score=best.score,
-            token_ids=best.token_ids,
-            finish_reason=best.finish_reason,
+            **candidates[0]._asdict(),
             candidates=candidates,
             model_id=self.model_id,
             width=prepared.width,
@@ -308,14 +344,12 @@ class Captioner:
             metadata=source.metadata,
         )
 
-    def _candidate(self, hypothesis: _core.Hypothesis) -> Candidate:
-        tokens = list(hypothesis.tokens)
-        return Candidate(
-            caption=self._tokenizer.decode(tokens, skip_special_tokens=True).strip(),
-            score=hypothesis.score,
-            token_ids=tokens,
-            finish_reason=hypothesis.finish_reason,
-        )
+
+def _image_seeds(batch: list[_Prepared], options: GenerationOptions) -> list[int] | None:
+    if not options.do_sample:
+        return None
+    seed = options.value("seed")
+    return [image_seed(seed, prepared.source.key) for prepared in batch]
 
 
 def _naming(bundle: Bundle, load: Any, *args: Any, **kwargs: Any) -> Any:

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from .options import GenerationOptions
+from .option_kinds import Boolean, Kind
+from .options import OPTIONS, GenerationOptions
 
 # Nothing heavier is imported up here: --help has to be quick.
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ exit status:
   2    wrong usage, found before any work
   3    more images failed than --max_error_ratio allows
   128+ stopped by a signal (130: Ctrl-C)"""
-
-_EARLY_STOPPING: dict[str, bool | str] = {"true": True, "false": False, "never": "never"}
 
 
 class _FailedError(Exception):
@@ -109,7 +108,7 @@ def _caption(arguments: list[str]) -> int:
 
 def _prepare(args: argparse.Namespace, beam_flags: list[str], own_flags: list[str]) -> Launch:
     """Checks all that was given; what is wrong with it raises."""
-    options = GenerationOptions(**{name: getattr(args, name) for name in GenerationOptions.names()})
+    options = GenerationOptions(**{name: getattr(args, name) for name in OPTIONS})
     _quieten()
     from .beam import CaptionModelHandler, WriteCaptions
     from .beam.launch import prepare
@@ -206,9 +205,7 @@ def _caption_parser() -> argparse.ArgumentParser:
         help="end with status 3 if a larger part of the images fails; default: %(default)s, never",
     )
     _add_limits(parser.add_argument_group("limits; an image beyond one is an error record"))
-    _add_generation_options(
-        parser.add_argument_group("generation options, as in transformers; default: the model's")
-    )
+    _add_generation_options(parser)
     return parser
 
 
@@ -227,25 +224,34 @@ def _add_limits(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_generation_options(group: argparse._ArgumentGroup) -> None:
-    def add(name: str, type: Callable[[str], Any], metavar: str, help: str) -> None:
-        group.add_argument(f"--{name}", type=type, metavar=metavar, help=help)
-
-    add("num_beams", int, "N", "beams of the search; 1 is greedy")
-    add("num_return_sequences", int, "N", "captions for each image, at most num_beams")
-    add("max_length", int, "N", "most tokens, with the start token and the prompt")
-    add("max_new_tokens", int, "N", "most tokens of the caption itself")
-    add("min_length", int, "N", "fewest tokens, with the start token and the prompt")
-    add("min_new_tokens", int, "N", "fewest tokens of the caption itself")
-    add("length_penalty", float, "P", "scores are divided by length**P: above 0 favours long ones")
-    add(
-        "early_stopping",
-        _early_stopping,
-        "{true,false,never}",
-        "when a beam search ends: at num_beams captions, by a heuristic, when none can be better",
+def _add_generation_options(parser: argparse.ArgumentParser) -> None:
+    reference = parser.add_argument_group(
+        "generation options, as in transformers; default: the model's"
     )
-    add("repetition_penalty", float, "R", "above 1 makes tokens that occurred less likely")
-    add("no_repeat_ngram_size", int, "N", "no N tokens in a row occur twice; 0 is off")
+    sampling = parser.add_argument_group("sampling, as in transformers; with --do_sample")
+    own = parser.add_argument_group("more about captions")
+    for name, option in OPTIONS.items():
+        group = own if option.own else sampling if option.sampling else reference
+        switch: dict[str, Any] = (
+            {"nargs": "?", "const": True} if isinstance(option.kind, Boolean) else {}
+        )
+        group.add_argument(
+            f"--{name}",
+            type=_parser_of(option.kind),
+            metavar=option.kind.metavar,
+            help=option.help.replace("%", "%%"),
+            **switch,
+        )
+
+
+def _parser_of(kind: Kind) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            return kind.parse(text)
+        except (RecursionError, ValueError) as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is not allowed: {error}") from error
+
+    return parse
 
 
 def _positive_int(text: str) -> int:
@@ -262,13 +268,6 @@ def _ratio(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not allowed: a number from 0 to 1")
     return value
-
-
-def _early_stopping(text: str) -> bool | str:
-    if text.lower() not in _EARLY_STOPPING:
-        allowed = ", ".join(_EARLY_STOPPING)
-        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: one of {allowed}")
-    return _EARLY_STOPPING[text.lower()]
 
 
 def _verdict(counts: Counts, max_error_ratio: float) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from .bundle import Bundle
@@ -11,6 +13,8 @@ from .options import GenerationOptions
 if TYPE_CHECKING:
     from ._core import Model
     from .preprocess import Preprocessor
+
+_TOKEN_OPTIONS = ("forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens")
 
 
 def check_pixels(bundle: Bundle, model: Model, preprocessor: Preprocessor) -> None:
@@ -33,6 +37,33 @@ def check_tokens(bundle: Bundle, model: Model) -> None:
                 f"generation_config.json names the token {token}, but {bundle.decoder.name} knows "
                 f"{vocabulary} tokens"
             )
+
+
+def check_option_tokens(bundle: Bundle, model: Model, options: GenerationOptions) -> None:
+    """Raises ValueError where an option names a token that the decoder does not know."""
+    vocabulary = model.vocab_size
+    named: dict[str, Iterable[int]] = {
+        "sequence_bias": chain(*(sequence for sequence, _ in options.value("sequence_bias"))),
+        "bad_words_ids": chain(*options.value("bad_words_ids")),
+        "forced_bos_token_id": [options.forced_bos_token_id or 0],
+        **{name: options.value(name) for name in _TOKEN_OPTIONS},
+    }
+    for name, tokens in named.items():
+        highest = max(tokens, default=0)
+        if vocabulary is not None and highest >= vocabulary:
+            raise ValueError(
+                f"{name} names the token {highest}, but {bundle.decoder.name} knows {vocabulary} "
+                "tokens"
+            )
+
+
+def check_eos(bundle: Bundle, options: GenerationOptions) -> None:
+    """Raises ValueError for an option that is about the EOS of a model without one."""
+    if options.exponential_decay_length_penalty is not None and not bundle.eos_token_ids:
+        raise ValueError(
+            "exponential_decay_length_penalty has no effect: the model has no EOS "
+            "(eos_token_id in generation_config.json) to make likelier"
+        )
 
 
 def check_length(bundle: Bundle, max_length: int) -> None:

@@ -21,13 +21,21 @@ class Candidate(NamedTuple):
     """One of the num_return_sequences captions of an image."""
 
     caption: str
+    """Its text: the prompt, unless strip_prompt leaves it out, and what was generated."""
     score: float
     """Beam search: sum of log-probabilities / (generated tokens)**length_penalty, as the reference
-    scores it. Greedy: the same formula over log-softmax of the raw logits."""
+    scores it. Otherwise: the same formula over log-softmax of the raw logits."""
     token_ids: list[int]
     """Generated ids with the EOS that ended them, without start token, prompt or padding."""
     finish_reason: str
-    """"eos" or "length"."""
+    """"eos", "length" or "stop_string"."""
+    confidence: float
+    """Mean probability, 0 to 1, that the model itself gave the generated tokens."""
+    repetition: bool
+    """Whether the caption goes round in circles."""
+    token_log_probs: list[float]
+    """log-softmax of the model's raw logits for each of token_ids; empty unless
+    output_token_log_probs asks for them."""
 
 
 class Caption(NamedTuple):
@@ -39,8 +47,12 @@ class Caption(NamedTuple):
     score: float
     token_ids: list[int]
     finish_reason: str
+    confidence: float
+    repetition: bool
+    token_log_probs: list[float]
     candidates: list[Candidate]
-    """num_return_sequences of them, best first; the first is the caption itself."""
+    """num_return_sequences of them: beam search gives the best first, sampling in the order in
+    which they were drawn; the first is the caption itself."""
     model_id: str
     """Name and fingerprint of the model that wrote it."""
     width: int

@@ -21,8 +21,11 @@ _CANDIDATE = pa.struct(
     [
         ("caption", pa.string()),
         ("score", pa.float64()),
-        ("token_ids", pa.list_(pa.int64())),
         ("finish_reason", pa.string()),
+        ("confidence", pa.float64()),
+        ("repetition", pa.bool_()),
+        ("token_ids", pa.list_(pa.int64())),
+        ("token_log_probs", pa.list_(pa.float64())),
     ]
 )
 CAPTION_SCHEMA = pa.schema(
@@ -32,8 +35,11 @@ CAPTION_SCHEMA = pa.schema(
         ("caption", pa.string()),
         ("score", pa.float64()),
         ("finish_reason", pa.string()),
+        ("confidence", pa.float64()),
+        ("repetition", pa.bool_()),
         ("candidates", pa.list_(_CANDIDATE)),
         ("token_ids", pa.list_(pa.int64())),
+        ("token_log_probs", pa.list_(pa.float64())),
         ("model_id", pa.string()),
         ("width", pa.int64()),
         ("height", pa.int64()),
