@@ -20,7 +20,6 @@ from .candidates import make_candidate
 from .cpu import available_cores
 from .decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS, DecodeLimits
 from .fit import (
-    check_eos,
     check_length,
     check_option_tokens,
     check_pixels,
@@ -230,7 +229,6 @@ class Captioner:
         arguments = merged.search_arguments(len(prompt))
         check_length(self.bundle, arguments["max_length"])
         check_option_tokens(self.bundle, self._model, merged)
-        check_eos(self.bundle, merged)
         stop_strings = merged.value("stop_strings")
         core = _core.Options(
             **arguments,

@@ -57,15 +57,6 @@ def check_option_tokens(bundle: Bundle, model: Model, options: GenerationOptions
             )
 
 
-def check_eos(bundle: Bundle, options: GenerationOptions) -> None:
-    """Raises ValueError for an option that is about the EOS of a model without one."""
-    if options.exponential_decay_length_penalty is not None and not bundle.eos_token_ids:
-        raise ValueError(
-            "exponential_decay_length_penalty has no effect: the model has no EOS "
-            "(eos_token_id in generation_config.json) to make likelier"
-        )
-
-
 def check_length(bundle: Bundle, max_length: int) -> None:
     """Raises ValueError for sequences longer than the decoder has positions for."""
     # The last token is only generated, never fed.

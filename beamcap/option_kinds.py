@@ -218,7 +218,7 @@ class Decay:
 
     def check(self, value: object) -> tuple[int, float]:
         start, factor = _pair(value, "a pair of a start and a factor, such as (10, 1.1)")
-        return Integer(0).check(start), Number(above=0).check(factor)
+        return Integer(-_MOST).check(start), Number().check(factor)
 
 
 def _finite(value: object) -> float:
