@@ -51,8 +51,13 @@ def resize(
     pass_order: str = "horizontal_first",
 ) -> NDArray[np.uint8]: ...
 
+class StopStrings:
+    """Strings that end a caption as soon as its text holds one of them. Immutable."""
+
+    def __init__(self, stop_strings: Sequence[str], token_texts: Sequence[str | bytes]) -> None: ...
+
 class Options:
-    """The resolved options of one search; lengths count the prompt."""
+    """The resolved options of one search; lengths count the prompt, every default is off."""
 
     def __init__(
         self,
@@ -64,9 +69,27 @@ class Options:
         min_new_tokens: int = 0,
         length_penalty: float = 1.0,
         early_stopping: bool | Literal["never"] = False,
+        eos_token_ids: Sequence[int] = (),
+        stop_strings: StopStrings | None = None,
+        sequence_bias: Sequence[tuple[Sequence[int], float]] = (),
         repetition_penalty: float = 1.0,
         no_repeat_ngram_size: int = 0,
-        eos_token_ids: Sequence[int] = (),
+        bad_words_ids: Sequence[Sequence[int]] = (),
+        forced_bos_token_id: int | None = None,
+        forced_eos_token_ids: Sequence[int] = (),
+        remove_invalid_values: bool = False,
+        exponential_decay_length_penalty: tuple[int, float] | None = None,
+        suppress_tokens: Sequence[int] = (),
+        begin_suppress_tokens: Sequence[int] = (),
+        renormalize_logits: bool = False,
+        do_sample: bool = False,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        typical_p: float = 1.0,
+        epsilon_cutoff: float = 0.0,
+        eta_cutoff: float = 0.0,
     ) -> None: ...
     @property
     def num_beams(self) -> int: ...
@@ -83,11 +106,47 @@ class Options:
     @property
     def early_stopping(self) -> bool | Literal["never"]: ...
     @property
+    def eos_token_ids(self) -> list[int]: ...
+    @property
+    def stop_strings(self) -> StopStrings | None: ...
+    @property
+    def sequence_bias(self) -> list[tuple[list[int], float]]: ...
+    @property
     def repetition_penalty(self) -> float: ...
     @property
     def no_repeat_ngram_size(self) -> int: ...
     @property
-    def eos_token_ids(self) -> list[int]: ...
+    def bad_words_ids(self) -> list[list[int]]: ...
+    @property
+    def forced_bos_token_id(self) -> int | None: ...
+    @property
+    def forced_eos_token_ids(self) -> list[int]: ...
+    @property
+    def remove_invalid_values(self) -> bool: ...
+    @property
+    def exponential_decay_length_penalty(self) -> tuple[int, float] | None: ...
+    @property
+    def suppress_tokens(self) -> list[int]: ...
+    @property
+    def begin_suppress_tokens(self) -> list[int]: ...
+    @property
+    def renormalize_logits(self) -> bool: ...
+    @property
+    def do_sample(self) -> bool: ...
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def top_k(self) -> int: ...
+    @property
+    def top_p(self) -> float: ...
+    @property
+    def min_p(self) -> float: ...
+    @property
+    def typical_p(self) -> float: ...
+    @property
+    def epsilon_cutoff(self) -> float: ...
+    @property
+    def eta_cutoff(self) -> float: ...
     def validate(self, prompt: Sequence[int]) -> None:
         """Raises ValueError for an option out of its range, or that leaves the prompt no token."""
 
@@ -97,12 +156,14 @@ class Hypothesis:
     @property
     def tokens(self) -> list[int]: ...
     @property
+    def token_log_probs(self) -> list[float]: ...
+    @property
     def score(self) -> float: ...
     @property
-    def finish_reason(self) -> Literal["eos", "length"]: ...
+    def finish_reason(self) -> Literal["eos", "stop_string", "length"]: ...
 
 class ImageResult:
-    """What the search found for one image: hypotheses, best first, or why there are none."""
+    """What the search found for one image: hypotheses, or why there are none."""
 
     @property
     def hypotheses(self) -> list[Hypothesis]: ...
@@ -118,7 +179,11 @@ class Decoder:
     def compact(self, images: NDArray[np.int32]) -> None: ...
 
 def search(
-    decoder: Decoder, images: int, prompt: Sequence[int], options: Options
+    decoder: Decoder,
+    images: int,
+    prompt: Sequence[int],
+    options: Options,
+    image_seeds: Sequence[int] | None = None,
 ) -> list[ImageResult]: ...
 def load_onnxruntime(library_path: str) -> str: ...
 
@@ -164,5 +229,9 @@ class Model:
     def describe(self) -> list[GraphDescription]: ...
     def encode(self, pixel_values: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]: ...
     def generate(
-        self, pixel_values: NDArray[np.float32], prompt: Sequence[int], options: Options
+        self,
+        pixel_values: NDArray[np.float32],
+        prompt: Sequence[int],
+        options: Options,
+        image_seeds: Sequence[int] | None = None,
     ) -> Generated: ...

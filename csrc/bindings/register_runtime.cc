@@ -54,10 +54,10 @@ Tensor view_pixels(const py::array& pixels) {
 }
 
 Generated generate(const Model& model, const py::array& pixel_values, const std::vector<std::int64_t>& prompt,
-                   const search::Options& options) {
+                   const search::Options& options, const std::optional<std::vector<std::uint64_t>>& image_seeds) {
   const Tensor pixels = view_pixels(pixel_values);
   const py::gil_scoped_release release;
-  return model.generate(pixels, prompt, options);
+  return model.generate(pixels, prompt, options, image_seeds.value_or(std::vector<std::uint64_t>{}));
 }
 
 // The encoder's outputs by the name of the state that each begins, as float32.
@@ -170,14 +170,16 @@ void register_runtime(py::module_& module) {
            "    ValueError: the pixels have another type or shape.\n"
            "    RuntimeError: the graph fails; the message names its file.")
       .def("generate", &generate, py::arg("pixel_values"), py::arg("prompt"), py::arg("options"),
+           py::arg("image_seeds") = py::none(),
            "Encodes a batch and searches its captions.\n\n"
            "Args:\n"
            "    pixel_values: float32 [N, 3, H, W], C-contiguous, N >= 1.\n"
            "    prompt: ids to start from, the start token first.\n"
-           "    options: how to search.\n\n"
+           "    options: how to search.\n"
+           "    image_seeds: what each image's random numbers come from, one an image; with do_sample only.\n\n"
            "Raises:\n"
            "    ValueError: the pixels have another type or shape, the prompt is empty or not in the vocabulary, or\n"
-           "        the options do not fit the model.\n"
+           "        the options do not fit the model or the seeds not the images.\n"
            "    RuntimeError: a graph fails; the message names its file.");
 }
 

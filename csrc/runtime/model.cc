@@ -41,7 +41,7 @@ Model::Model(const BundleFiles& files, const SessionConfig& config) : graphs_(Gr
 Encoded Model::encode(const Tensor& pixel_values) const { return runtime::encode(graphs_, pixel_values); }
 
 Generated Model::generate(const Tensor& pixel_values, std::span<const std::int64_t> prompt,
-                          const search::Options& options) const {
+                          const search::Options& options, std::span<const std::uint64_t> image_seeds) const {
   options.validate(prompt);
   if (graphs_.vocab) check_vocab(prompt, options, *graphs_.vocab);
   Generated generated;
@@ -52,7 +52,7 @@ Generated Model::generate(const Tensor& pixel_values, std::span<const std::int64
   const Clock::time_point encoded_at = Clock::now();
   const std::int64_t images = encoded.images;
   StepDecoder decoder(graphs_, std::move(encoded));
-  generated.results = search::search(decoder, images, prompt, options);
+  generated.results = search::search(decoder, images, prompt, options, image_seeds);
   generated.search_ms = milliseconds_since(encoded_at);
   generated.steps = decoder.steps();
   return generated;

@@ -30,10 +30,11 @@ class Model {
   // pixel_values: float32 [images, 3, height, width]. Throws as runtime::encode does.
   Encoded encode(const Tensor& pixel_values) const;
 
-  // Encodes, then searches from the prompt: [P] ids, the start token first. Throws std::invalid_argument for an empty
-  // prompt, ids outside of the vocabulary, or options that do not fit; std::runtime_error if a graph fails.
-  Generated generate(const Tensor& pixel_values, std::span<const std::int64_t> prompt,
-                     const search::Options& options) const;
+  // Encodes, then searches from the prompt: [P] ids, the start token first. image_seeds: [images], as search::search
+  // takes them. Throws std::invalid_argument for an empty prompt, ids outside of the vocabulary, or options or seeds
+  // that do not fit; std::runtime_error if a graph fails.
+  Generated generate(const Tensor& pixel_values, std::span<const std::int64_t> prompt, const search::Options& options,
+                     std::span<const std::uint64_t> image_seeds) const;
 
  private:
   Graphs graphs_;

@@ -1,12 +1,16 @@
 #include "search/beam.h"
 
 #include <algorithm>
+#include <limits>
+#include <string>
 #include <utility>
 
-#include "search/log_softmax.h"
-#include "search/processors.h"
-#include "search/row_scores.h"
-#include "search/step.h"
+#include "search/batch.h"
+#include "search/random.h"
+#include "search/row_scorer.h"
+#include "search/sample_k.h"
+#include "search/sequence.h"
+#include "search/stopping.h"
 #include "search/topk.h"
 
 namespace beamcap::search {
@@ -16,48 +20,50 @@ namespace {
 // nothing better.
 constexpr float kNeg = -1e9f;
 
-struct Beam {
-  float score = 0.0f;                // sum of log-probabilities
-  std::vector<std::int64_t> tokens;  // prompt included
-  std::int32_t parent = 0;           // the beam of the last step that it goes on from
-};
-
-struct Slot {
-  float value = kNeg;
-  bool done = false;
-  std::vector<std::int64_t> tokens;  // prompt included
-};
-
-// One of the best K continuations of an image's beams.
+// One of the K continuations of an image's beams that are looked at.
 struct Candidate {
   float score;
   std::int32_t beam;
   std::int64_t token;
+  float log_prob;  // of the token
   bool stops;
-};
-
-struct Image {
-  std::size_t index;        // its place in the results
-  std::vector<Beam> live;   // [num_beams]
-  std::vector<Slot> slots;  // [num_beams], the best first
 };
 
 // The steps of an image, by their numbers in beam.h.
 class BeamSearch {
  public:
+  struct Beam {
+    float score = 0.0f;  // sum of processed log-probabilities
+    Sequence sequence;
+    std::int32_t parent = 0;  // the beam of the last step that it goes on from
+  };
+
+  struct Slot {
+    float value = kNeg;
+    bool done = false;
+    Sequence sequence;
+  };
+
+  struct Image {
+    std::size_t index;
+    std::vector<Beam> live;   // [num_beams]
+    std::vector<Slot> slots;  // [num_beams], the best first
+    Random random;
+  };
+
   BeamSearch(std::span<const std::int64_t> prompt, const Options& options)
       : prompt_(prompt),
         options_(options),
         beams_(static_cast<std::size_t>(options.num_beams)),
-        candidates_per_beam_(std::max<std::size_t>(2, 1 + options.eos_token_ids.size())),
-        processors_(options, static_cast<std::int64_t>(prompt.size())),
+        candidates_per_image_(beams_ * static_cast<std::size_t>(options.candidates_per_beam())),
+        scorer_(options, static_cast<std::int64_t>(prompt.size())),
         length_(static_cast<std::int64_t>(prompt.size())),
         next_live_(beams_) {}
 
-  Image start(std::size_t index) const {
-    Image image{index, {}, std::vector<Slot>(beams_)};
+  Image start(std::size_t index, std::uint64_t seed) const {
+    Image image{index, {}, std::vector<Slot>(beams_), Random(seed, 0)};
     for (std::size_t beam = 0; beam < beams_; ++beam) {
-      image.live.push_back({beam == 0 ? 0.0f : kNeg, {prompt_.begin(), prompt_.end()}});
+      image.live.push_back({beam == 0 ? 0.0f : kNeg, {{prompt_.begin(), prompt_.end()}, {}}});
     }
     return image;
   }
@@ -65,15 +71,19 @@ class BeamSearch {
   // Takes one step of an image, whose rows of logits begin at first_row: one for all beams at the first step, later one
   // each. True if the image goes on; else the result is filled.
   bool advance(const Logits& logits, std::int64_t first_row, Image& image, ImageResult& result) {
-    best_.reset(candidates_per_beam_ * beams_);
+    begin_offers();
+    rows_.clear();
     for (std::size_t beam = 0; beam < beams_; ++beam) {
       if (beam < rows_per_image()) {
-        result.error = score_row(logits.row(first_row + static_cast<std::int64_t>(beam)), image.live[beam]);
+        const std::span<const float> row = logits.row(first_row + static_cast<std::int64_t>(beam));
+        result.error = scorer_.score(row, image.live[beam].sequence.tokens);
         if (!result.error.empty()) return false;
+        rows_.push_back({row, scorer_.log_softmax()});
       }
       offer_row(image.live[beam].score, beam);
     }
-    take_best();
+    result.error = take_candidates(image);
+    if (!result.error.empty()) return false;
     choose_live(image);
     merge_finished(image);
     image.live.swap(next_live_);
@@ -87,7 +97,7 @@ class BeamSearch {
                    std::vector<std::int64_t>& tokens) const {
     for (const Beam& beam : image.live) {
       parents.push_back(is_first_step() ? first_row : first_row + beam.parent);
-      tokens.push_back(beam.tokens.back());
+      tokens.push_back(beam.sequence.tokens.back());
     }
   }
 
@@ -100,33 +110,41 @@ class BeamSearch {
   bool is_first_step() const { return length_ == prompt_length(); }
 
  private:
-  // 1. The log-probabilities of a row, changed by the processors. Returns what is wrong with its logits, if anything.
-  std::string score_row(std::span<const float> logits, const Beam& beam) {
-    summarize(logits, summary_);
-    std::string fault = summary_.fault();
-    if (!fault.empty()) return fault;
-    scores_.reset(logits, summary_.log_softmax);
-    processors_.process(beam.tokens, scores_);
-    return fault;
-  }
-
-  // 1, end, and 2: adds the beam's score, and offers the row as beam * vocab + token.
-  void offer_row(float beam_score, std::size_t beam) {
-    best_.offer_row(scores_, summary_, beam_score, static_cast<std::int64_t>(beam) * scores_.vocab());
-  }
-
-  // 2, end. The best K are the candidates.
-  void take_best() {
-    candidates_.clear();
-    for (const TopK::Entry& entry : best_.sorted()) {
-      const std::int64_t token = entry.index % scores_.vocab();
-      candidates_.push_back(
-          {entry.score, static_cast<std::int32_t>(entry.index / scores_.vocab()), token, stops_at(token)});
+  void begin_offers() {
+    if (options_.do_sample) {
+      drawn_.reset(candidates_per_image_);
+    } else {
+      best_.reset(candidates_per_image_);
     }
   }
 
-  // 3. Whether a sequence stops at this token.
-  bool stops_at(std::int64_t token) const { return options_.is_eos(token) || length_ + 1 >= options_.max_length; }
+  // 1, end: adds the beam's score, and offers the row as beam * vocab + token.
+  void offer_row(float beam_score, std::size_t beam) {
+    if (options_.do_sample) {
+      drawn_.offer_row(scorer_.scores(), beam_score);
+    } else {
+      const std::int64_t first_index = static_cast<std::int64_t>(beam) * scorer_.scores().vocab();
+      best_.offer_row(scorer_.scores(), scorer_.block_max(), beam_score, first_index);
+    }
+  }
+
+  // 2. Of all that was offered, K are the candidates. Returns what is wrong with their scores, if anything.
+  std::string take_candidates(Image& image) {
+    const std::int64_t vocab = scorer_.scores().vocab();
+    candidates_.clear();
+    for (const TopK::Entry& entry : options_.do_sample ? drawn_.drawn(image.random) : best_.sorted()) {
+      const auto beam = static_cast<std::size_t>(entry.index / vocab);
+      const std::int64_t token = entry.index % vocab;
+      const Row& row = rows_[is_first_step() ? 0 : beam];
+      candidates_.push_back({entry.score, static_cast<std::int32_t>(beam), token,
+                             log_probability(row.logits[static_cast<std::size_t>(token)], row.log_softmax),
+                             reason_to_stop(options_, image.live[beam].sequence.tokens, token).has_value()});
+    }
+    const bool sound = std::all_of(candidates_.begin(), candidates_.end(), [](const Candidate& candidate) {
+      return candidate.score < std::numeric_limits<float>::infinity();
+    });
+    return sound ? "" : "the options drive the score of a sequence to +inf: the biases are too great for float32";
+  }
 
   // 4. The best B of the candidates, those that stop only for want of others, are the next live beams.
   void choose_live(const Image& image) {
@@ -139,8 +157,8 @@ class BeamSearch {
       const Candidate& candidate = candidates_[order_[i].place];
       const Beam& parent = image.live[static_cast<std::size_t>(candidate.beam)];
       next_live_[i].score = order_[i].value;
-      next_live_[i].tokens.assign(parent.tokens.begin(), parent.tokens.end());
-      next_live_[i].tokens.push_back(candidate.token);
+      next_live_[i].sequence = parent.sequence;
+      next_live_[i].sequence.append(candidate.token, candidate.log_prob);
       next_live_[i].parent = candidate.beam;
     }
   }
@@ -168,8 +186,8 @@ class BeamSearch {
 
   Slot fill_slot(const Image& image, std::size_t rank, float value) const {
     const Candidate& candidate = candidates_[rank];
-    Slot slot{value, is_finished(rank), image.live[static_cast<std::size_t>(candidate.beam)].tokens};
-    slot.tokens.push_back(candidate.token);
+    Slot slot{value, is_finished(rank), image.live[static_cast<std::size_t>(candidate.beam)].sequence};
+    slot.sequence.append(candidate.token, candidate.log_prob);
     return slot;
   }
 
@@ -196,10 +214,9 @@ class BeamSearch {
     for (const Slot& slot : image.slots) {
       if (result.hypotheses.size() == static_cast<std::size_t>(options_.num_return_sequences)) break;
       if (!slot.done) continue;
-      const auto generated_begin = slot.tokens.begin() + prompt_length();
-      result.hypotheses.push_back({{generated_begin, slot.tokens.end()},
-                                   static_cast<double>(slot.value),
-                                   options_.is_eos(slot.tokens.back()) ? FinishReason::kEos : FinishReason::kLength});
+      const std::span<const std::int64_t> tokens = slot.sequence.tokens;
+      const auto reason = reason_to_stop(options_, tokens.first(tokens.size() - 1), tokens.back());
+      result.hypotheses.push_back(slot.sequence.hypothesis(static_cast<double>(slot.value), reason.value()));
     }
     if (result.hypotheses.empty()) result.error = "every continuation is banned or impossible";
   }
@@ -222,64 +239,34 @@ class BeamSearch {
     std::size_t place;
   };
 
+  // A row of the present step.
+  struct Row {
+    std::span<const float> logits;  // raw, [vocab]
+    Normalizer log_softmax;
+  };
+
   std::span<const std::int64_t> prompt_;
   const Options& options_;
   std::size_t beams_;
-  std::size_t candidates_per_beam_;
-  Processors processors_;
+  std::size_t candidates_per_image_;  // K
+  RowScorer scorer_;
   std::int64_t length_;  // c: of every live beam, prompt included
 
   // Scratch of one image's step.
-  RowSummary summary_;
-  RowScores scores_;
-  TopK best_;
+  TopK best_;                          // of greedy choice
+  SampleK drawn_;                      // of sampling
+  std::vector<Row> rows_;              // [rows_per_image]
   std::vector<Candidate> candidates_;  // [K]
   std::vector<Ordered> order_;
   std::vector<Beam> next_live_;   // [num_beams]
   std::vector<Slot> next_slots_;  // [num_beams]
 };
 
-bool moves(std::span<const std::int32_t> parents, std::size_t rows) {
-  if (parents.size() != rows) return true;
-  for (std::size_t row = 0; row < rows; ++row) {
-    if (parents[row] != static_cast<std::int32_t>(row)) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
 std::vector<ImageResult> beam_search(Decoder& decoder, std::int64_t images, std::span<const std::int64_t> prompt,
-                                     const Options& options) {
-  std::vector<ImageResult> results(static_cast<std::size_t>(images));
-  BeamSearch search(prompt, options);
-  std::vector<Image> batch;
-  for (std::size_t index = 0; index < results.size(); ++index) batch.push_back(search.start(index));
-  Stepper stepper(decoder, options);
-  std::vector<std::int32_t> kept;     // images of the last step that go on
-  std::vector<std::int32_t> parents;  // [kept * num_beams]
-  std::vector<std::int64_t> tokens;   // the same
-
-  Logits logits = stepper.first(prompt, images);
-  while (true) {
-    kept.clear();
-    parents.clear();
-    tokens.clear();
-    const std::size_t rows_per_image = search.rows_per_image();
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      Image& image = batch[i];
-      if (!search.advance(logits, static_cast<std::int64_t>(i * rows_per_image), image, results[image.index])) continue;
-      search.append_rows(image, static_cast<std::int32_t>(kept.size() * rows_per_image), parents, tokens);
-      if (kept.size() < i) batch[kept.size()] = std::move(image);
-      kept.push_back(static_cast<std::int32_t>(i));
-    }
-    if (kept.empty()) return results;
-    if (kept.size() < batch.size()) decoder.compact(kept);
-    batch.resize(kept.size());
-    if (moves(parents, kept.size() * rows_per_image)) decoder.gather(parents);
-    search.lengthen();
-    logits = stepper.next(tokens);
-  }
+                                     const Options& options, std::span<const std::uint64_t> image_seeds) {
+  return search_batch<BeamSearch>(decoder, images, prompt, options, image_seeds);
 }
 
 }  // namespace beamcap::search

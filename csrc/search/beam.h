@@ -4,13 +4,14 @@
 // EOS ids) * B candidates, NEG = -1e9. Scores are float32. An image has B live sequences, the first with score 0 and
 // the others with NEG, and B slots for finished ones, of value NEG and not done. A step of an image:
 //
-// 1. The logits of each live sequence -> log-softmax -> processors (nothing is renormalised) -> plus its score.
-// 2. Of all (beam, token), in that order, the best K are the candidates, best first.
-// 3. A candidate stops if its token is an EOS or c + 1 >= L.
+// 1. The logits of each live sequence -> log-softmax -> processors -> plus its score.
+// 2. Of all (beam, token), in that order, the best K are the candidates, best first. With do_sample they are drawn
+//    without replacement from the softmax of the scores instead, and stay in the order in which they were drawn.
+// 3. A candidate stops if its token is an EOS, completes a stop string, or c + 1 >= L.
 // 4. NEG is added to the scores of those that stop; the best B by that, and with that score, are the next live
 //    sequences.
 // 5. Value of a candidate: score / (c + 1 - P)**length_penalty; plus NEG unless it stops and ranks among the first B.
-//    So an EOS of a worse rank is dropped for good. The best B of the slots and the candidates are the new slots; done
+//    So one that stops with a worse rank is dropped for good. The best B of the slots and the candidates are the new slots; done
 //    are those that were, and candidates that stop and rank among the first B.
 // 6. The decoder's state follows the parents of the new live sequences; c grows by 1.
 // 7. The image is improvable if the best live score / length**length_penalty is greater than w for some slot, where
@@ -33,8 +34,8 @@
 
 namespace beamcap::search {
 
-// As search(), for valid options with num_beams > 1. The processors act on log-probabilities.
+// As search(), for valid arguments with num_beams > 1. The processors act on log-probabilities.
 std::vector<ImageResult> beam_search(Decoder& decoder, std::int64_t images, std::span<const std::int64_t> prompt,
-                                     const Options& options);
+                                     const Options& options, std::span<const std::uint64_t> image_seeds);
 
 }  // namespace beamcap::search

@@ -8,16 +8,18 @@
 
 namespace beamcap::search {
 
-enum class FinishReason { kEos, kLength };
+enum class FinishReason { kEos, kStopString, kLength };
 
 struct Hypothesis {
-  std::vector<std::int64_t> tokens;  // generated ones, with the EOS that ended them, without the prompt
+  std::vector<std::int64_t> tokens;    // generated ones, with the EOS that ended them, without the prompt
+  std::vector<float> token_log_probs;  // [tokens]: log-softmax of the model's raw logits; see log_probability()
   double score = 0.0;
   FinishReason finish_reason = FinishReason::kLength;
 };
 
-// Of one image: its hypotheses, best first, or why it has none (a model that gives NaN). They are num_return_sequences;
-// fewer where bans and impossible tokens leave no more. An error of one image leaves the others of its batch alone.
+// Of one image: its hypotheses, best first (of sampling with one beam: in the order of their random streams), or why it has
+// none (a model that gives NaN). They are num_return_sequences; fewer where bans and impossible tokens leave no more. An
+// error of one image leaves the others of its batch alone.
 struct ImageResult {
   std::vector<Hypothesis> hypotheses;
   std::string error;  // empty = none

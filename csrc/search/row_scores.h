@@ -1,4 +1,4 @@
-// The scores of one row as the processors see and change them: dense logits below, sparse changes on top.
+// The scores of one row as the processors see and change them: dense scores below, sparse changes on top.
 #pragma once
 
 #include <cstdint>
@@ -17,15 +17,20 @@ class RowScores {
     float score;
   };
 
+  RowScores() = default;
+  RowScores(const RowScores&) = delete;
+  RowScores& operator=(const RowScores&) = delete;
+
   // Begins with a new row, without changes. logits: [vocab], must outlive their use here.
   void reset(std::span<const float> logits, Normalizer normalizer) {
-    for (const Edit& edit : edits_) edit_of_[static_cast<std::size_t>(edit.token)] = 0;
-    edits_.clear();
+    forget_edits();
     edit_of_.resize(logits.size());
     logits_ = logits;
     normalizer_ = normalizer;
+    is_dense_ = false;
   }
 
+  // The score of a token without an edit is normalizer(logits[token]).
   std::int64_t vocab() const { return static_cast<std::int64_t>(logits_.size()); }
   std::span<const float> logits() const { return logits_; }
   Normalizer normalizer() const { return normalizer_; }
@@ -50,11 +55,34 @@ class RowScores {
 
   void ban(std::int64_t token) { set(token, -std::numeric_limits<float>::infinity()); }
 
+  // The scores written out, [vocab], for a rule that changes them all in place; until the next edit there are none.
+  std::span<float> dense() {
+    if (!is_dense_) {
+      dense_.resize(logits_.size());
+      for (std::size_t i = 0; i < dense_.size(); ++i) dense_[i] = normalizer_(logits_[i]);
+      logits_ = dense_;
+      normalizer_ = Normalizer{};
+      is_dense_ = true;
+    }
+    for (const Edit& edit : edits_) dense_[static_cast<std::size_t>(edit.token)] = edit.score;
+    forget_edits();
+    return dense_;
+  }
+
+  bool is_dense() const { return is_dense_; }
+
  private:
+  void forget_edits() {
+    for (const Edit& edit : edits_) edit_of_[static_cast<std::size_t>(edit.token)] = 0;
+    edits_.clear();
+  }
+
   std::span<const float> logits_;
   Normalizer normalizer_;
   std::vector<Edit> edits_;
   std::vector<std::uint32_t> edit_of_;  // [vocab]: place in edits_ + 1, or 0
+  std::vector<float> dense_;            // [vocab] where is_dense_
+  bool is_dense_ = false;
 };
 
 }  // namespace beamcap::search

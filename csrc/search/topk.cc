@@ -26,7 +26,7 @@ void TopK::offer(Entry entry) {
   std::push_heap(heap_.begin(), heap_.end(), is_better);
 }
 
-void TopK::offer_row(const RowScores& row, const RowSummary& summary, float offset, std::int64_t first_index) {
+void TopK::offer_row(const RowScores& row, std::span<const float> block_max, float offset, std::int64_t first_index) {
   const std::span<const float> logits = row.logits();
   const Normalizer normalize = row.normalizer();
   // Indices ascend, so a token that only equals the worst entry is not better than it. Rounding keeps the order of the
@@ -34,8 +34,8 @@ void TopK::offer_row(const RowScores& row, const RowSummary& summary, float offs
   const auto can_enter = [&](float logit) {
     return heap_.size() < k_ || normalize(logit) + offset > heap_.front().score;
   };
-  for (std::size_t block = 0; block < summary.block_max.size(); ++block) {
-    if (!can_enter(summary.block_max[block])) continue;
+  for (std::size_t block = 0; block < block_max.size(); ++block) {
+    if (!can_enter(block_max[block])) continue;
     const std::size_t begin = block * kBlock;
     const std::size_t end = std::min(begin + kBlock, logits.size());
     for (std::size_t i = begin; i < end; ++i) {

@@ -21,15 +21,14 @@ class TopK {
   void reset(std::size_t k);
 
   // Offers every token of a row with the score that it has there + `offset`, as index first_index + token. Rows must
-  // come in the ascending order of first_index. summary: of the row's logits.
-  void offer_row(const RowScores& row, const RowSummary& summary, float offset, std::int64_t first_index);
+  // come in the ascending order of first_index. block_max: of the row's logits.
+  void offer_row(const RowScores& row, std::span<const float> block_max, float offset, std::int64_t first_index);
+  void offer(Entry entry);
 
   // The entries, best first; fewer than K only if fewer were offered. Ends the offering: reset comes next.
   std::span<const Entry> sorted();
 
  private:
-  void offer(Entry entry);
-
   std::size_t k_ = 1;
   std::vector<Entry> heap_;  // the worst on top
 };

@@ -27,7 +27,7 @@ void offer(TopK& best, const std::vector<float>& logits, float offset = 0.0f, st
   RowScores scores;
   scores.reset(logits, Normalizer{});
   for (const auto& [token, score] : edits) scores.set(token, score);
-  best.offer_row(scores, summary, offset, first_index);
+  best.offer_row(scores, summary.block_max, offset, first_index);
 }
 
 TEST(TopK, BestFirst) {
