@@ -128,8 +128,8 @@ class Text:
     def check(self, value: object) -> str:
         if not isinstance(value, str):
             raise TypeError("it must be text")
-        if not value.strip():
-            raise ValueError("it must not be blank")
+        if not value.strip() or not _is_unicode(value):
+            raise ValueError("it must be valid Unicode, and not blank")
         return value
 
 
@@ -146,6 +146,8 @@ class Texts:
         texts = (value,) if isinstance(value, str) else _items(value, "text, or a list of texts")
         if not texts or not all(isinstance(text, str) and text for text in texts):
             raise ValueError("it must be text, or a list of texts, none of them empty")
+        if not all(map(_is_unicode, texts)):
+            raise ValueError("it must be valid Unicode")
         return texts
 
 
@@ -255,6 +257,11 @@ def _token_ids(value: object) -> tuple[int, ...]:
         if not 0 <= int(token) <= _MOST_TOKEN:
             raise ValueError(f"it must be {what}, integers from 0: {token} is none")
     return tuple(map(int, ids))
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it is without halves of surrogate pairs, as bytes of a command line may become."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _is_integer(value: object) -> TypeGuard[Integral]:

@@ -51,8 +51,8 @@ class Caption(NamedTuple):
     repetition: bool
     token_log_probs: list[float]
     candidates: list[Candidate]
-    """num_return_sequences of them, fewer where bans leave no more; the first is the caption itself.
-    A search with beams gives the best first; without, they stay in the order of their drawing."""
+    """num_return_sequences of them, fewer where bans leave no more; the first is the caption
+    itself. A search with beams gives the best first; without, they stay as they were drawn."""
     model_id: str
     """Name and fingerprint of the model that wrote it."""
     width: int

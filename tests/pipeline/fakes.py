@@ -31,18 +31,20 @@ def fake_result(image: ImageInput, options: GenerationOptions) -> Caption | Capt
     digest = hashlib.sha256(image.data).digest()
     candidates = [
         Candidate(
-            f"№{rank}: {width}x{height} {digest.hex()[:8]}", -rank / 4, list(digest[:3]), "eos"
+            caption=f"№{rank}: {width}x{height} {digest.hex()[:8]}",
+            score=-rank / 4,
+            token_ids=list(digest[:3]),
+            finish_reason="eos",
+            confidence=1 / (2 + rank),
+            repetition=bool(rank),
+            token_log_probs=[-0.5, -rank, 0.0] if options.output_token_log_probs else [],
         )
         for rank in range(options.num_return_sequences or 1)
     ]
-    best = candidates[0]
     return Caption(
         key=image.key,
         uri=image.uri,
-        caption=best.caption,
-        score=best.score,
-        token_ids=best.token_ids,
-        finish_reason=best.finish_reason,
+        **candidates[0]._asdict(),
         candidates=candidates,
         model_id=MODEL_ID,
         width=width,

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from beamcap.beam import CaptionModelHandler, launch
 from beamcap.bundle import Bundle
 from beamcap.cli import _caption_parser, main
 from beamcap.decode import DEFAULT_MAX_IMAGE_BYTES, DEFAULT_MAX_IMAGE_PIXELS
+from beamcap.options import OPTIONS
 
 HERE = Path(__file__).parent
 RUN_WITH_FAKE_MODEL = """
@@ -157,19 +159,62 @@ def test_generation_options_arrive(
     folder: Folder, tmp_path: Path, fake_model: FakeCaptioner
 ) -> None:
     output = tmp_path / "captions.jsonl"
-    flags = ["--num_beams", "3", "--num_return_sequences", "2"]
+    flags = ["--num_beams", "3", "--num_return_sequences", "2", "--output_token_log_probs"]
     assert main(["--input", folder.pattern, "--output", str(output), *flags]) == 0
     records = [json.loads(line) for line in output.read_text().splitlines()]
     assert {len(record["candidates"]) for record in records} == {2}
+    assert {len(each["token_log_probs"]) for each in records[0]["candidates"]} == {3}
 
 
 def test_every_generation_option_is_a_flag() -> None:
-    values = dict.fromkeys(GenerationOptions.names(), "2") | {"early_stopping": "never"}
-    flags = [f"--{name}={value}" for name, value in values.items()]
+    given = GenerationOptions(
+        num_beams=4,
+        num_return_sequences=2,
+        max_length=30,
+        max_new_tokens=20,
+        min_length=3,
+        min_new_tokens=2,
+        length_penalty=-1.5,
+        early_stopping="never",
+        repetition_penalty=1.2,
+        no_repeat_ngram_size=3,
+        sequence_bias=[[[5, 7], -2.5]],
+        bad_words_ids=[[5, 7], [9]],
+        forced_bos_token_id=1,
+        forced_eos_token_id=[2, 3],
+        exponential_decay_length_penalty=(10, 1.1),
+        suppress_tokens=[5, 7],
+        begin_suppress_tokens=[9],
+        remove_invalid_values=True,
+        renormalize_logits=True,
+        stop_strings=[".", " and"],
+        do_sample=True,
+        temperature=0.7,
+        top_k=40,
+        top_p=0.9,
+        min_p=0.05,
+        typical_p=0.8,
+        epsilon_cutoff=0.01,
+        eta_cutoff=0.02,
+        seed=7,
+        prompt="a picture of",
+        strip_prompt=True,
+        output_token_log_probs=True,
+    )
+    assert None not in astuple(given), "every option is among them"
+    flags = [f"--{name}={_written(value)}" for name, value in asdict(given).items()]
     args = _caption_parser().parse_args(["--input", "x", "--output", "y", *flags])
-    options = GenerationOptions(**{name: getattr(args, name) for name in GenerationOptions.names()})
-    assert options.early_stopping == "never"
-    assert all(getattr(options, name) == 2 for name in set(values) - {"early_stopping"})
+    assert GenerationOptions(**{name: getattr(args, name) for name in OPTIONS}) == given
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def test_a_switch_needs_no_value() -> None:
+    flags = ["--do_sample", "--prompt", "a", "--strip_prompt=false", "--suppress_tokens", "5,7"]
+    args = _caption_parser().parse_args(["--input", "x", "--output", "y", *flags])
+    assert (args.do_sample, args.strip_prompt, args.suppress_tokens) == (True, False, [5, 7])
 
 
 @pytest.mark.parametrize(
@@ -241,6 +286,7 @@ def test_a_failing_pipeline_writes_nothing_and_ends_with_1(
         (["--num_beams=0"], "num_beams=0 is not allowed"),
         (["--num_beams=2", "--num_return_sequences=3"], "raise num_beams"),
         (["--max_length=1"], "max_length=1 leaves no token"),
+        (["--bad_words_ids=[5]"], "bad_words_ids=[5] is not allowed"),
         (["--num_beam=3"], "unrecognized arguments: --num_beam=3"),
         (["stray.jpg"], "unrecognized arguments: stray.jpg"),
         (["--streaming", "stray.jpg"], "unrecognized arguments: stray.jpg"),
@@ -370,6 +416,9 @@ def test_inspect(capsys: pytest.CaptureFixture[str]) -> None:
         ["--input", "x", "--output", "x.jsonl", "--max_error_ratio", "1.1"],
         ["--input", "x", "--output", "x.jsonl", "--early_stopping", "maybe"],
         ["--input", "x", "--output", "x.jsonl", "--num_beams", "many"],
+        ["--input", "x", "--output", "x.jsonl", "--do_sample", "maybe"],
+        ["--input", "x", "--output", "x.jsonl", "--bad_words_ids", "red"],
+        ["--input", "x", "--output", "x.jsonl", "--bad_words_ids", "[" * 100_000],
         ["--input", "x", "--output", "x.jsonl", "--format", "csv"],
         ["inspect"],
     ],

@@ -19,12 +19,12 @@ from beamcap.beam.formats import CAPTION_SCHEMA, FORMATS, JSON_LINES
 from beamcap.beam.sinks import _Publish, _WritePart, check_writable
 
 CANDIDATES = [
-    Candidate("ein Bär\n— 🐻", -0.125, [5, 7, 2], "eos"),
-    Candidate("", -2.5, [], "length"),
+    Candidate("ein Bär\n— 🐻", -0.125, [5, 7, 2], "eos", 0.75, False, [-0.25, -0.5, 0.0]),
+    Candidate("", -2.5, [], "length", 0.5, True, []),
 ]
 CAPTIONS = [
     Caption("k1", "gs://b/ü.jpg", *CANDIDATES[0], CANDIDATES, "m@1", 640, 427, {"row": "7"}),
-    Caption("k2", "2.jpg", "a dog", -1.1, [9, 2], "eos", [], "m@1", 1, 2),
+    Caption("k2", "2.jpg", "a dog", -1.1, [9, 2], "eos", 0.1, False, [], [], "m@1", 1, 2),
 ]
 ERRORS = [CaptionError("k3", "3.jpg", "decode", "truncated", "es fehlt ein Stück", 2, {"a": "b"})]
 
@@ -35,16 +35,30 @@ RECORDS = [
         "caption": "ein Bär\n— 🐻",
         "score": -0.125,
         "finish_reason": "eos",
+        "confidence": 0.75,
+        "repetition": False,
         "candidates": [
             {
                 "caption": "ein Bär\n— 🐻",
                 "score": -0.125,
-                "token_ids": [5, 7, 2],
                 "finish_reason": "eos",
+                "confidence": 0.75,
+                "repetition": False,
+                "token_ids": [5, 7, 2],
+                "token_log_probs": [-0.25, -0.5, 0.0],
             },
-            {"caption": "", "score": -2.5, "token_ids": [], "finish_reason": "length"},
+            {
+                "caption": "",
+                "score": -2.5,
+                "finish_reason": "length",
+                "confidence": 0.5,
+                "repetition": True,
+                "token_ids": [],
+                "token_log_probs": [],
+            },
         ],
         "token_ids": [5, 7, 2],
+        "token_log_probs": [-0.25, -0.5, 0.0],
         "model_id": "m@1",
         "width": 640,
         "height": 427,
@@ -56,8 +70,11 @@ RECORDS = [
         "caption": "a dog",
         "score": -1.1,
         "finish_reason": "eos",
+        "confidence": 0.1,
+        "repetition": False,
         "candidates": [],
         "token_ids": [9, 2],
+        "token_log_probs": [],
         "model_id": "m@1",
         "width": 1,
         "height": 2,

@@ -195,7 +195,10 @@ def test_outputs_have_types_and_schemas(pipeline: beam.Pipeline) -> None:
 
 
 def test_rows_cross_a_shuffle_as_they_are() -> None:
-    candidates = [Candidate("ein Bär", -1.1, [5, 2], "eos"), Candidate("", -2.3, [], "length")]
+    candidates = [
+        Candidate("ein Bär", -1.1, [5, 2], "eos", 0.5, False, [-0.5, -0.1]),
+        Candidate("", -2.3, [], "length", 0.25, True, []),
+    ]
     rows = [
         ImageInput("k", "gs://b/ü.jpg", b"\xff\xd8\0", {"row": "7"}),
         Caption("k", "u", *candidates[0], candidates, "m@1", 640, 427, {"row": "7"}),

@@ -10,7 +10,7 @@ import shutil
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -85,10 +85,142 @@ def test_a_caption_is_its_best_candidate(captioner: Captioner, photos: dict[str,
     options = GenerationOptions(num_beams=4, num_return_sequences=3)
     caption = _captions(captioner.caption([photos["coffee"]], options))[0]
     assert len(caption.candidates) == 3
-    assert caption[2:6] == caption.candidates[0]
+    assert caption[2:9] == caption.candidates[0]
     scores = [candidate.score for candidate in caption.candidates]
     assert scores == sorted(scores, reverse=True)
     assert caption.caption and caption.caption == caption.caption.strip()
+
+
+def test_confidence_and_log_probabilities_are_the_models_own(
+    captioner: Captioner, photos: dict[str, bytes]
+) -> None:
+    greedy = GenerationOptions(num_beams=1, length_penalty=1.0, output_token_log_probs=True)
+    beams = GenerationOptions(num_beams=3, num_return_sequences=3, output_token_log_probs=True)
+    for options in (greedy, beams):
+        (caption,) = _captions(captioner.caption([photos["coffee"]], options))
+        for candidate in caption.candidates:
+            log_probs = candidate.token_log_probs
+            assert len(log_probs) == len(candidate.token_ids)
+            assert candidate.confidence == pytest.approx(np.exp(log_probs).mean())
+            length_penalty = options.length_penalty or captioner.bundle.defaults.length_penalty
+            assert length_penalty is not None
+            # No processor acts here, so what the model gave is what the search added up.
+            expected = sum(log_probs) / len(log_probs) ** length_penalty
+            assert candidate.score == pytest.approx(expected, rel=1e-5)
+    (plain,) = _captions(captioner.caption([photos["coffee"]]))
+    assert plain.token_log_probs == [] and 0 < plain.confidence < 1
+
+
+def test_what_the_model_thought_does_not_depend_on_the_options(
+    captioner: Captioner, photos: dict[str, bytes]
+) -> None:
+    free = GenerationOptions(num_beams=1, output_token_log_probs=True)
+    (expected,) = _captions(captioner.caption([photos["coffee"]], free))
+    unlikely = [[token] for token in range(3, 200) if token not in expected.token_ids]
+    for changed in (
+        GenerationOptions(num_beams=1, bad_words_ids=unlikely, output_token_log_probs=True),
+        GenerationOptions(num_beams=1, do_sample=True, top_k=1, output_token_log_probs=True),
+    ):
+        (found,) = _captions(captioner.caption([photos["coffee"]], changed))
+        assert found.token_ids == expected.token_ids
+        assert found.token_log_probs == pytest.approx(expected.token_log_probs, rel=1e-5)
+
+
+def test_a_caption_that_goes_round_in_circles_is_marked(
+    captioner: Captioner, photos: dict[str, bytes]
+) -> None:
+    dog = captioner._tokenizer.encode(" dog", add_special_tokens=False).ids[0]
+    only_dogs = [token for token in range(captioner._tokenizer.get_vocab_size()) if token != dog]
+    options = GenerationOptions(num_beams=1, max_new_tokens=4, suppress_tokens=only_dogs)
+    looping, plain = _captions(
+        captioner.caption([photos["coffee"]], options) + captioner.caption([photos["coffee"]])
+    )
+    assert (looping.caption, looping.repetition) == ("dog dog dog dog", True)
+    assert not plain.repetition
+
+
+def test_a_prompt_is_what_the_caption_goes_on_from(
+    captioner: Captioner, photos: dict[str, bytes]
+) -> None:
+    free = GenerationOptions(num_beams=1)
+    (whole,) = _captions(captioner.caption([photos["chelsea"]], free))
+    # The greedy caption's own beginning as a prompt: it goes on as it did.
+    words = whole.caption.split()
+    prompt, rest = " ".join(words[:3]), " ".join(words[3:])
+    given = len(captioner._tokenizer.encode(prompt, add_special_tokens=False).ids)
+    kept = GenerationOptions(num_beams=1, prompt=prompt)
+    stripped = GenerationOptions(num_beams=1, prompt=prompt, strip_prompt=True)
+    with_prompt, without = _captions(
+        captioner.caption([photos["chelsea"]], kept)
+        + captioner.caption([photos["chelsea"]], stripped)
+    )
+    assert (with_prompt.caption, without.caption) == (whole.caption, rest)
+    assert with_prompt.token_ids == without.token_ids == whole.token_ids[given:]
+
+
+def test_a_prompt_counts_as_decoder_input_ids_do(
+    captioner: Captioner, photos: dict[str, bytes]
+) -> None:
+    prompt = "a black and white dog"  # five tokens, and the start token
+    limits = {"max_length": (12, 6), "max_new_tokens": (12, 12)}
+    for name, (limit, generated) in limits.items():
+        options = GenerationOptions(prompt=prompt, min_new_tokens=12, **{name: limit})
+        (caption,) = _captions(captioner.caption([photos["chelsea"]], options))
+        assert len(caption.token_ids) == generated
+        assert caption.caption.startswith(prompt)
+    with pytest.raises(ValueError, match="start token and the prompt already take 6"):
+        captioner.check_options(GenerationOptions(prompt=prompt, max_length=6))
+    with pytest.raises(ValueError, match="leaves no token"):
+        captioner.check_options(GenerationOptions(prompt="a dog " * 1000))
+
+
+def test_a_stop_string_ends_a_caption(captioner: Captioner, photos: dict[str, bytes]) -> None:
+    (whole,) = _captions(captioner.caption([photos["chelsea"]], GenerationOptions(num_beams=1)))
+    word = whole.caption.split()[3]
+    # It begins and ends within tokens.
+    stop = f"{whole.caption.split()[2][-1:]} {word[:2]}"
+    options = GenerationOptions(num_beams=1, stop_strings=["☃ never", stop])
+    (caption,) = _captions(captioner.caption([photos["chelsea"]], options))
+    assert caption.finish_reason == "stop_string"
+    assert stop in caption.caption and whole.caption.startswith(caption.caption)
+    assert caption.token_ids == whole.token_ids[: len(caption.token_ids)]
+    before = captioner._tokenizer.decode(caption.token_ids[:-1])
+    assert stop not in before, "it ends with the first token that completes the string"
+
+
+def test_a_drawn_caption_depends_on_its_seed_and_its_key_alone(
+    captioner: Captioner, many_photos: list[bytes]
+) -> None:
+    images = [ImageInput(f"key {i}", "", data) for i, data in enumerate(many_photos[:20])]
+    drawing = GenerationOptions(do_sample=True, num_beams=1, num_return_sequences=3, seed=5)
+    expected = captioner.caption(images, drawing)
+    assert captioner.caption(images, drawing) == expected, "the same seed, the same captions"
+    for batch_size in (1, 7):
+        other = Captioner.load(batch_size=batch_size)
+        reversed_ = _captions(other.caption(images[::-1], drawing))[::-1]
+        for found, wanted in zip(reversed_, _captions(expected), strict=True):
+            assert [c.token_ids for c in found.candidates] == [
+                c.token_ids for c in wanted.candidates
+            ]
+    for caption in _captions(expected):
+        assert len({tuple(candidate.token_ids) for candidate in caption.candidates}) > 1
+    again = captioner.caption(images, replace(drawing, seed=6))
+    assert [r[4] for r in again] != [r[4] for r in expected]
+    twice = [ImageInput(key, "", many_photos[0]) for key in "abcdefgh"]
+    drawn = _captions(captioner.caption(twice, GenerationOptions(do_sample=True, num_beams=1)))
+    assert len({caption.caption for caption in drawn}) > 1, "another key, other draws"
+
+
+def test_a_model_may_sample_by_default(
+    captioner: Captioner, photos: dict[str, bytes], tmp_path: Path
+) -> None:
+    change = {"do_sample": True, "num_beams": 1, "top_k": 5}
+    model = Captioner.load(_copy(captioner.bundle.path, tmp_path, "generation_config.json", change))
+    sampled = model.caption([photos["coffee"]], GenerationOptions(num_return_sequences=4))
+    assert len(_captions(sampled)[0].candidates) == 4
+    greedy = GenerationOptions(num_beams=1)
+    (found,) = _captions(model.caption([photos["coffee"]], GenerationOptions(do_sample=False)))
+    assert found.token_ids == _captions(captioner.caption([photos["coffee"]], greedy))[0].token_ids
 
 
 @pytest.mark.parametrize("position", [0, 3, 7])
@@ -107,7 +239,7 @@ def test_a_bad_image_is_an_error_in_its_place_and_changes_no_other(
         assert isinstance(error, CaptionError)
         assert (error.key, error.uri, error.stage) == (name, f"{name}.jpg", "decode")
         assert error.reason and error.message
-        assert [r[2:9] for r in results] == [r[2:9] for r in alone]
+        assert [r[2:12] for r in results] == [r[2:12] for r in alone]
 
 
 def test_what_cannot_be_read_is_an_error_that_says_why(
@@ -132,7 +264,7 @@ def test_an_array_may_be_a_view(captioner: Captioner, photos: dict[str, bytes]) 
     rgb = np.asarray(Image.open(io.BytesIO(photos["coffee"])))
     bgr = np.ascontiguousarray(rgb[..., ::-1])
     expected, viewed = _captions(captioner.caption([rgb, bgr[..., ::-1]]))
-    assert viewed[2:6] == expected[2:6]
+    assert viewed[2:9] == expected[2:9]
 
 
 def test_an_array_of_the_wrong_shape_is_an_error(captioner: Captioner) -> None:
@@ -157,7 +289,7 @@ def test_an_image_that_finds_no_memory_is_an_error(
     error, good = captioner.caption([np.zeros((1, 1, 3), np.uint8), photos["coffee"]])
     assert isinstance(error, CaptionError)
     assert (error.stage, error.reason) == ("preprocess", "out_of_memory")
-    assert good[2:9] == expected[0][2:9]
+    assert good[2:12] == expected[0][2:12]
 
 
 def test_what_is_no_image_at_all_raises(captioner: Captioner) -> None:
@@ -218,7 +350,7 @@ def test_several_threads_share_one_captioner(
     expected = captioner.caption(many_photos[:12])
     with ThreadPoolExecutor(4) as pool:
         for results in pool.map(lambda _: captioner.caption(many_photos[:12]), range(8)):
-            assert [r[2:9] for r in results] == [e[2:9] for e in expected]
+            assert [r[2:12] for r in results] == [e[2:12] for e in expected]
 
 
 class _FailingModel:
@@ -227,11 +359,13 @@ class _FailingModel:
     def __init__(self, model: Any, most: int) -> None:
         self._model, self._most, self.sizes = model, most, list[int]()
 
-    def generate(self, pixel_values: Any, prompt: list[int], options: Any) -> Any:
+    vocab_size = None
+
+    def generate(self, pixel_values: Any, *search: Any) -> Any:
         self.sizes.append(len(pixel_values))
         if len(pixel_values) > self._most:
             raise RuntimeError("out of memory")
-        return self._model.generate(pixel_values, prompt, options)
+        return self._model.generate(pixel_values, *search)
 
 
 def test_a_batch_that_fails_is_halved(photos: dict[str, bytes]) -> None:
@@ -241,7 +375,7 @@ def test_a_batch_that_fails_is_halved(photos: dict[str, bytes]) -> None:
     captioner._model = failing
     results = captioner.caption(photos.values())
     assert failing.sizes == [5, 2, 3, 1, 2]
-    assert [r[2:9] for r in results] == [e[2:9] for e in expected]
+    assert [r[2:12] for r in results] == [e[2:12] for e in expected]
 
 
 def test_a_model_that_always_fails_gives_errors(photos: dict[str, bytes]) -> None:
@@ -257,7 +391,7 @@ def test_an_image_whose_logits_are_nan_is_an_error(photos: dict[str, bytes]) -> 
     captioner = Captioner.load()
     result = SimpleNamespace(error="the model gave NaN", hypotheses=[])
     generated = SimpleNamespace(results=[result], encode_ms=0.0, search_ms=0.0)
-    captioner._model = SimpleNamespace(generate=lambda *_: generated)
+    captioner._model = SimpleNamespace(vocab_size=None, generate=lambda *_: generated)
     error = captioner.caption([photos["rocket"]])[0]
     assert isinstance(error, CaptionError)
     assert (error.stage, error.reason) == ("search", "bad_logits")
@@ -274,12 +408,34 @@ def test_bad_options_raise_before_any_image_is_read(captioner: Captioner) -> Non
 
 
 @pytest.mark.parametrize(
+    "given",
+    [
+        {"sequence_bias": [[[5, 3000], 1.0]]},
+        {"bad_words_ids": [[5], [3000, 5]]},
+        {"forced_bos_token_id": 3000},
+        {"forced_eos_token_id": [5, 3000]},
+        {"suppress_tokens": [3000]},
+        {"begin_suppress_tokens": [5, 3000]},
+    ],
+    ids=lambda given: next(iter(given)),
+)
+def test_a_token_that_the_model_does_not_know_is_refused(
+    captioner: Captioner, given: dict[str, Any]
+) -> None:
+    name = next(iter(given))
+    with pytest.raises(ValueError, match=f"{name} names the token 3000, but .* knows 3000 tokens"):
+        captioner.check_options(GenerationOptions(**given))
+
+
+@pytest.mark.parametrize(
     "options",
     [
         GenerationOptions(length_penalty=400.0),
         GenerationOptions(num_beams=5000),
         GenerationOptions(repetition_penalty=1e-46),
         GenerationOptions(min_length=100_000),
+        GenerationOptions(do_sample=True, temperature=1e-46),
+        GenerationOptions(exponential_decay_length_penalty=(0, 1e30)),
     ],
 )
 def test_what_only_the_core_refuses_is_refused_before_any_work(
@@ -317,6 +473,9 @@ def _copy(bundle: Path, folder: Path, name: str, change: dict[str, Any]) -> Path
         ("preprocessor_config.json", {"resample": 9}, "resample"),
         ("generation_config.json", {"eos_token_id": 99999}, "names the token 99999"),
         ("generation_config.json", {"num_beams": 0}, "num_beams=0"),
+        ("generation_config.json", {"bad_words_ids": [[3000]]}, "names the token 3000"),
+        ("generation_config.json", {"num_beam_groups": 3}, "groups of beams"),
+        ("generation_config.json", {"stop_strings": ["\udcff"]}, "stop_strings"),
         ("generation_config.json", {"max_length": 1}, "max_length=1"),
         ("tokenizer.json", {"model": "none"}, "model"),
     ],
