@@ -1,5 +1,5 @@
-"""The faults that other captioners are known for, each with the test that it is none of ours: with the
-embedded model, and from files to files where files matter."""
+"""The faults that other captioners are known for, each with the test that it is none of ours: with
+the embedded model, and from files to files where files matter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-
 from numpy.typing import NDArray
 
 from beamcap import (
@@ -46,7 +45,7 @@ def run(
     broken_files: dict[str, bytes],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Run:
-    """Of five photos with broken files before, between and behind them, a folder and a dead link."""
+    """Of photos with broken files before, between and behind them, a folder and a dead link."""
     folder = tmp_path_factory.mktemp("images")
     # By name: broken, good, good, broken, good, ... and batches of three.
     names = zip(["a", "cb", "cf", "d", "z"], broken_files.values(), strict=True)
