@@ -85,17 +85,38 @@ def test_a_run(
     assert len(Path(f"{output}.errors.jsonl").read_text().splitlines()) == 8
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        GenerationOptions(num_beams=2, max_new_tokens=8),
+        GenerationOptions(
+            num_beams=1,
+            num_return_sequences=2,
+            do_sample=True,
+            seed=7,
+            prompt="a dog",
+            bad_words_ids=[[5, 7], [9]],
+            stop_strings=[" on"],
+            output_token_log_probs=True,
+        ),
+    ],
+    ids=["beams", "sampling"],
+)
 def test_the_embedded_model_in_the_pipeline_captions_as_in_the_library(
-    photos: dict[str, bytes], broken_files: dict[str, bytes], tmp_path: Path
+    photos: dict[str, bytes],
+    broken_files: dict[str, bytes],
+    tmp_path: Path,
+    options: GenerationOptions,
 ) -> None:
     folder = tmp_path / "images"
     folder.mkdir()
     for name, data in {**photos, **broken_files}.items():
         (folder / name).write_bytes(data)
     output = tmp_path / "captions.jsonl"
-    flags = ["--batch_size=3", "--num_beams=2", "--max_new_tokens=8"]
-    assert main(["--input", f"{folder}/*", "--output", str(output), *flags]) == 0
-    options = GenerationOptions(num_beams=2, max_new_tokens=8)
+    given = {name: value for name, value in asdict(options).items() if value is not None}
+    flags = [f"--{name}={_written(value)}" for name, value in given.items()]
+    arguments = ["--input", f"{folder}/*", "--output", str(output), "--batch_size=3", *flags]
+    assert main(arguments) == 0
     expected = Captioner.load().caption([str(folder / name) for name in sorted(photos)], options)
     records = [json.loads(line) for line in output.read_text().splitlines()]
     for record, caption in zip(records, expected, strict=True):
