@@ -26,7 +26,7 @@ class OneBeamSearch {
     Sequence sequence;
     Random random;
     bool ended = false;  // it keeps its row, idle, until all of the image have ended
-    std::optional<Hypothesis> hypothesis;
+    std::optional<Hypothesis> hypothesis{};  // none yet, or none that is possible
   };
 
   struct Image {

@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/fake_decoder.h"
@@ -54,6 +58,41 @@ TEST(BeamScores, ProcessorsSeeTheTokensOfTheirBeam) {
   options.eos_token_ids = {};
   // The start token 0 is banned at once, and each beam's own tokens after it.
   expect_hypotheses(search_one(table({}, {.4, .3, .2, .1}), options), {{1, 2, 3}, {2, 1, 3}}, {.006, .006});
+}
+
+TEST(BeamScores, AreRenormalisedIfAskedFor) {
+  Options options = two_beams(2);
+  options.suppress_tokens = {0};
+  options.renormalize_logits = true;
+  expect_hypotheses(search_one(table({}, {.5, .3, .2, 0, 0}), options), {{1}, {2}}, {.6, .4});
+}
+
+TEST(BeamScores, OfInvalidLogitsAreAllEqualIfTheseAreRemoved) {
+  Options options = two_beams(2);
+  options.remove_invalid_values = true;
+  for (const float bad : {kNan, kInf}) {
+    const LogitsOf model = [bad](std::int64_t, const Tokens&) { return std::vector<float>{1, 2, bad, 3, 4}; };
+    const ImageResult result = search_one(model, options);
+    expect_hypotheses(result, {{0}, {1}}, {1, 1});
+    EXPECT_EQ(result.hypotheses[0].token_log_probs, std::vector<float>{std::numeric_limits<float>::lowest()});
+  }
+}
+
+TEST(BeamScores, AForcedTokenAddsNothing) {
+  Options options = two_beams(3);
+  options.forced_eos_token_ids = {kEos};
+  const LogitsOf model = table({{{}, {0, .6, .4, 0, 0}}}, {0, .9, 0, 0, .1});
+  const ImageResult result = search_one(model, options);
+  expect_hypotheses(result, {{1, kEos}, {2, kEos}}, {.6, .4});
+  EXPECT_NEAR(result.hypotheses[1].token_log_probs.at(0), std::log(.4), 1e-6);
+  EXPECT_NEAR(result.hypotheses[1].token_log_probs.at(1), std::log(.1), 1e-6);
+}
+
+TEST(BeamScores, BeyondFloatAreAnError) {
+  Options options = two_beams(9);
+  options.sequence_bias = {{{1}, 3e38}, {{2}, 3e38}};
+  options.min_new_tokens = 5;
+  EXPECT_NE(search_one(random_logits(1, 5, 1.0f), options).error.find("+inf"), std::string::npos);
 }
 
 TEST(BeamRows, TheFirstStepHasOneRowAnImage) {
@@ -108,6 +147,36 @@ TEST(BeamStops, AtMaxLengthPromptIncluded) {
   expect_hypotheses(result, {{1, 1}, {1, 2}}, {.36, .24});
   EXPECT_EQ(result.hypotheses[0].finish_reason, FinishReason::kLength);
   EXPECT_EQ(decoder.steps.size(), 2u);
+}
+
+// Two stop strings; tokens 1, 2 and 3 spell a, b and c.
+Options two_beams_with_stop_strings(std::vector<std::string> strings, std::int64_t max_length) {
+  Options options = two_beams(max_length);
+  options.stop_strings = std::make_shared<StopStrings>(std::move(strings), std::vector<std::string>{"", "a", "b", "c"});
+  return options;
+}
+
+TEST(BeamStops, WhereAStopStringIsComplete) {
+  // {1 2} completes "ab" as the best, at the second step.
+  const LogitsOf model = table({{{}, {0, .6, .4, 0, 0}}, {{1}, {0, 0, .9, .1, 0}}, {{2}, {0, 0, 0, 1, 0}}},
+                               {0, 0, 0, 0, 1});
+  const ImageResult result = search_one(model, two_beams_with_stop_strings({"ab"}, 9));
+  expect_hypotheses(result, {{1, 2}, {2, 3, kEos}}, {.54, .4});
+  EXPECT_EQ(result.hypotheses[0].finish_reason, FinishReason::kStopString);
+  EXPECT_EQ(result.hypotheses[1].finish_reason, FinishReason::kEos);
+}
+
+TEST(BeamStops, AStopStringRankedBOrWorseIsDroppedForGood) {
+  const LogitsOf model = table({{{}, {0, .4, .35, .25, 0}}}, {0, .5, .5, 0, 0});
+  expect_hypotheses(search_one(model, two_beams_with_stop_strings({"c"}, 3)), {{1, 1}, {1, 2}}, {.2, .2});
+}
+
+TEST(BeamStops, ReasonsInOrder) {
+  Options options = two_beams_with_stop_strings({"a", "b"}, 2);
+  options.eos_token_ids = {2};
+  const ImageResult result = search_one(table({}, {0, .6, .4, 0, 0}), options);
+  EXPECT_EQ(result.hypotheses.at(0).finish_reason, FinishReason::kStopString);  // and length
+  EXPECT_EQ(result.hypotheses.at(1).finish_reason, FinishReason::kEos);         // and both others
 }
 
 // Step 4.
@@ -290,6 +359,28 @@ TEST(BeamResult, IsAsManyAsAskedFor) {
   Options options = two_beams(3);
   options.num_return_sequences = 1;
   expect_hypotheses(search_one(table({}, {0, .6, .4, 0, 0}), options), {{1, 1}}, {.36});
+}
+
+TEST(BeamResult, LogProbabilitiesAreOfTheRawLogitsOfTheHypothesis) {
+  // The beams cross: {2 3 1 0} and {1 0 2 0}. The penalty changes the scores, not these.
+  const LogitsOf model = table({{{}, {0, .6, .4, 0, 0}},
+                                {{1}, {.25, .25, .25, .25, 0}},
+                                {{2}, {0, 0, 0, 1, 0}},
+                                {{2, 3}, {0, .5, 0, 0, .5}},
+                                {{1, 0}, {0, 0, .9, 0, .1}}},
+                               {1, 0, 0, 0, 0});
+  Options options = two_beams(5);
+  options.repetition_penalty = 0.99;
+  options.suppress_tokens = {kEos};
+  const ImageResult result = search_one(model, options);
+  ASSERT_EQ(tokens_of(result), (std::vector<Tokens>{{2, 3, 1, 0}, {1, 0, 2, 0}}));
+  const std::vector<std::vector<double>> expected{{.4, 1, .5, 1}, {.6, .25, .9, 1}};
+  for (std::size_t i = 0; i < 2; ++i) {
+    ASSERT_EQ(result.hypotheses[i].token_log_probs.size(), 4u);
+    for (std::size_t j = 0; j < 4; ++j) {
+      EXPECT_NEAR(result.hypotheses[i].token_log_probs[j], std::log(expected[i][j]), 1e-6);
+    }
+  }
 }
 
 TEST(BeamResult, IsFewerWhereNoMoreArePossible) {

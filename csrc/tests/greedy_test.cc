@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "tests/fake_decoder.h"
@@ -73,6 +75,53 @@ TEST(Greedy, ProcessorsActOnRawLogitsAndLeaveTheScoreAlone) {
   const ImageResult result = search_one(model, options);
   EXPECT_EQ(tokens_of(result), (std::vector<Tokens>{{1}}));
   EXPECT_NEAR(result.hypotheses[0].score, -1 - std::log(1 + std::exp(-1)), 1e-4);
+}
+
+TEST(Greedy, AStopStringStops) {
+  Options options = greedy();
+  options.stop_strings = std::make_shared<StopStrings>(std::vector<std::string>{"ab"},
+                                                       std::vector<std::string>{"", "xa", "bx", "b"});
+  const LogitsOf model = table({{{}, {0, 0, 1, 0, 0}}, {{2}, {0, 1, 0, 0, 0}}}, {0, 0, 1, 0, 0});
+  const ImageResult result = search_one(model, options);
+  EXPECT_EQ(tokens_of(result), (std::vector<Tokens>{{2, 1, 2}}));
+  EXPECT_EQ(result.hypotheses[0].finish_reason, FinishReason::kStopString);
+}
+
+TEST(Greedy, AStopStringMayBeginInThePrompt) {
+  Options options = greedy();
+  options.stop_strings =
+      std::make_shared<StopStrings>(std::vector<std::string>{"ab"}, std::vector<std::string>{"a", "b"});
+  options.eos_token_ids = {};
+  EXPECT_EQ(tokens_of(search_one(table({}, {.4, .6}), options)), (std::vector<Tokens>{{1}}));
+}
+
+TEST(Greedy, LogProbabilitiesAreOfTheRawLogits) {
+  Options options = greedy(3);
+  options.repetition_penalty = 1.5;
+  options.forced_eos_token_ids = {kEos};
+  const ImageResult result = search_one(table({{{}, {.1, .5, .2, .1, .1}}}, {.5, .5, 0, 0, 0}), options);
+  ASSERT_EQ(tokens_of(result), (std::vector<Tokens>{{1, kEos}}));
+  const std::vector<float>& log_probs = result.hypotheses[0].token_log_probs;
+  EXPECT_NEAR(log_probs.at(0), std::log(.5), 1e-6);
+  EXPECT_EQ(log_probs.at(1), std::numeric_limits<float>::lowest());  // forced; the model would never
+}
+
+TEST(Greedy, InvalidValuesMayBeRemoved) {
+  Options options = greedy(2);
+  options.remove_invalid_values = true;
+  const auto taken = [&](std::vector<float> logits) {
+    return tokens_of(search_one([=](std::int64_t, const Tokens&) { return logits; }, options)).at(0).at(0);
+  };
+  EXPECT_EQ(taken({-1, -2, kNan, -3, -4}), 2);  // NaN counts as 0
+  EXPECT_EQ(taken({1, 2, kNan, 3, kInf}), kEos);
+  EXPECT_EQ(taken({-kInf, -kInf, -kInf, -kInf, -kInf}), 0);
+}
+
+TEST(Greedy, ScoresBeyondFloatAreAnError) {
+  Options options = greedy();
+  options.repetition_penalty = 1e-37;
+  const LogitsOf model = [](std::int64_t, const Tokens&) { return std::vector<float>{9e5f, 1, 1, 1, 1}; };
+  EXPECT_NE(search_one(model, options).error.find("+inf"), std::string::npos);
 }
 
 TEST(Greedy, AFinishedImageLeavesTheBatch) {
