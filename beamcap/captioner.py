@@ -103,7 +103,7 @@ class Captioner:
         self._batch_size = batch_size
         self._limits = limits
         self._preprocessor = _naming(bundle, Preprocessor.load, bundle.preprocessor_config)
-        self._tokenizer = _naming(bundle, Tokenizer.from_file, str(bundle.tokenizer))
+        self._tokenizer = _naming(bundle, _load_tokenizer, bundle.tokenizer)
         self._prompts = Prompts(self._tokenizer, bundle.start_token_id)
         self._stop_strings = StopStringMaker(self._tokenizer)
         load_onnxruntime()
@@ -348,6 +348,14 @@ def _image_seeds(batch: list[_Prepared], options: GenerationOptions) -> list[int
         return None
     seed = options.value("seed")
     return [image_seed(seed, prepared.source.key) for prepared in batch]
+
+
+def _load_tokenizer(path: Path) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(path))
+    # What a file may say of batches of texts is not for a prompt; the reference drops it too.
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 def _naming(bundle: Bundle, load: Any, *args: Any, **kwargs: Any) -> Any:

@@ -52,19 +52,16 @@ class Option:
     """beamcap's, not a field of transformers' GenerationConfig; no model sets it."""
 
 
-_UNSET: Any = object()
-
-
 def _option(
     kind: Kind,
     help: str,
     default: Any = None,
     *,
-    off: Any = _UNSET,
+    off: Any = None,
     sampling: bool = False,
     own: bool = False,
 ) -> Any:
-    off = default if off is _UNSET else off
+    off = default if off is None else off
     return field(default=None, metadata={"option": Option(kind, help, default, off, sampling, own)})
 
 

@@ -174,6 +174,16 @@ def test_a_prompt_counts_as_decoder_input_ids_do(
         captioner.check_options(GenerationOptions(prompt="a dog " * 1000))
 
 
+def test_a_prompt_is_neither_padded_nor_cut(captioner: Captioner, tmp_path: Path) -> None:
+    padding = {"strategy": {"Fixed": 32}, "direction": "Right", "pad_to_multiple_of": None}
+    padding |= {"pad_id": 0, "pad_type_id": 0, "pad_token": "<pad>"}
+    truncation = {"max_length": 1, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}
+    change = {"padding": padding, "truncation": truncation}
+    model = Captioner.load(_copy(captioner.bundle.path, tmp_path, "tokenizer.json", change))
+    with pytest.raises(ValueError, match="start token and the prompt already take 6"):
+        model.check_options(GenerationOptions(prompt="a black and white dog", max_length=6))
+
+
 def test_a_stop_string_ends_a_caption(captioner: Captioner, photos: dict[str, bytes]) -> None:
     (whole,) = _captions(captioner.caption([photos["chelsea"]], GenerationOptions(num_beams=1)))
     word = whole.caption.split()[3]
