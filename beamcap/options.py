@@ -25,14 +25,7 @@ _TOKENS_WHEN_NO_LENGTH_IS_SET = 20
 _MOST_SEED = 2**63 - 1
 
 # What the core is given under another name, or not at all.
-_NOT_PASSED_ON = {
-    "max_length",
-    "max_new_tokens",
-    "min_length",
-    "min_new_tokens",
-    "forced_eos_token_id",
-    "stop_strings",
-}
+_NOT_PASSED_ON = {"max_new_tokens", "forced_eos_token_id", "stop_strings"}
 
 
 @dataclass(frozen=True)
