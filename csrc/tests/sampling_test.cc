@@ -1,6 +1,7 @@
 // Sampling, with one beam and with several.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <stdexcept>
@@ -64,11 +65,11 @@ TEST(Sampling, DrawsFromTheSoftmaxOfTheScores) {
 }
 
 TEST(Sampling, GoesOnFromWhatItDrew) {
-  // Each token is followed by the next, whatever came first.
+  // Each token is followed by the next, whatever came first; a sequence that ended may still be fed.
   const LogitsOf model = [](std::int64_t, const Tokens& history) {
     if (history.size() == 1) return probabilities({.25, .25, .25, .25, 0});
     std::vector<double> next(5, 0);
-    next.at(static_cast<std::size_t>(history.back()) + 1) = 1;
+    next.at(static_cast<std::size_t>(std::min(history.back() + 1, kEos))) = 1;
     return probabilities(next);
   };
   for (const Hypothesis& hypothesis : sample_one(model, sampling(50), 3).hypotheses) {

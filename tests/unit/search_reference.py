@@ -377,7 +377,8 @@ def beam(problem: Problem, images: list[int], seeds: list[int]) -> list[list[Fou
     length = len(problem.prompt)
     while True:
         for index, image in zip(images, batch, strict=True):
-            beam_step(problem, index, image, length)
+            with np.errstate(over="ignore"):
+                beam_step(problem, index, image, length)
         length += 1
         full = settings.early_stopping is True and all(all(image.done) for image in batch)
         if (

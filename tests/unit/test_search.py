@@ -233,7 +233,7 @@ def test_equals_the_reference(problem: Problem, images: int) -> None:
     check(search(problem, list(range(images))), expected)
 
 
-@EXAMPLES
+@settings(EXAMPLES, max_examples=250)
 @given(problem=sampling_problems(), images=st.integers(1, 3))
 def test_sampling_equals_the_reference(problem: Problem, images: int) -> None:
     expected = expect(problem, list(range(images)))
