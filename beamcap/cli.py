@@ -248,7 +248,7 @@ def _parser_of(kind: Kind) -> Callable[[str], Any]:
     def parse(text: str) -> Any:
         try:
             return kind.parse(text)
-        except (RecursionError, ValueError) as error:
+        except ValueError as error:
             raise argparse.ArgumentTypeError(f"{text!r} is not allowed: {error}") from error
 
     return parse

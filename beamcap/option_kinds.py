@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Protocol, TypeGuard, TypeVar
@@ -47,7 +47,7 @@ class Integer:
     metavar: str = "N"
 
     def parse(self, text: str) -> int:
-        return int(text)
+        return _read(int, text, "an integer")
 
     def check(self, value: object) -> int:
         if not _is_integer(value):
@@ -71,7 +71,7 @@ class Number:
     metavar: str = "X"
 
     def parse(self, text: str) -> float:
-        return float(text)
+        return _read(float, text, "a number")
 
     def check(self, value: object) -> float:
         number = _finite(value)
@@ -140,7 +140,7 @@ class Texts:
     metavar: str = "TEXT|JSON"
 
     def parse(self, text: str) -> Any:
-        return json.loads(text) if text.startswith("[") else text
+        return _json(text) if text.startswith("[") else text
 
     def check(self, value: object) -> tuple[str, ...]:
         texts = (value,) if isinstance(value, str) else _items(value, "text, or a list of texts")
@@ -177,7 +177,7 @@ class TokenSequences:
     metavar: str = "JSON"
 
     def parse(self, text: str) -> Any:
-        return json.loads(text)
+        return _json(text)
 
     def check(self, value: object) -> tuple[tuple[int, ...], ...]:
         what = "a list of lists of token ids, such as [[5, 7], [9]]"
@@ -194,7 +194,7 @@ class SequenceBias:
     metavar: str = "JSON"
 
     def parse(self, text: str) -> Any:
-        return json.loads(text)
+        return _json(text)
 
     def check(self, value: object) -> tuple[tuple[tuple[int, ...], float], ...]:
         what = "a list of pairs of token ids and a bias, such as [[[5, 7], -2.5]]"
@@ -270,10 +270,21 @@ def _is_integer(value: object) -> TypeGuard[Integral]:
 
 def _json_list(text: str) -> Any:
     """A JSON list, whose brackets may be left out."""
-    return json.loads(text if text.lstrip().startswith("[") else f"[{text}]")
+    return _json(text if text.lstrip().startswith("[") else f"[{text}]")
+
+
+def _json(text: str) -> Any:
+    return _read(json.loads, text, "a list as JSON writes it")
+
+
+def _read(read: Callable[[str], _Value], text: str, what: str) -> _Value:
+    try:
+        return read(text)
+    except (RecursionError, ValueError) as error:
+        raise ValueError(f"it must be {what}") from error
 
 
 def _one_of(values: Mapping[str, _Value], text: str) -> _Value:
     if text.lower() not in values:
-        raise ValueError(f"one of {', '.join(values)}")
+        raise ValueError(f"it must be one of {', '.join(values)}")
     return values[text.lower()]

@@ -37,20 +37,22 @@ def test_a_text_is_read(kind: kinds.Kind, text: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text"),
+    ("kind", "text", "says"),
     [
-        (kinds.Integer(1), "many"),
-        (kinds.Integer(1), "2.5"),
-        (kinds.Number(), "high"),
-        (kinds.Boolean(), "yes"),
-        (kinds.EarlyStopping(), "maybe"),
-        (kinds.Texts(), "['.']"),
-        (kinds.TokenIds(), "red"),
-        (kinds.TokenSequences(), "red"),
-        (kinds.SequenceBias(), "5=1.0"),
-        (kinds.Decay(), "10:1.1"),
+        (kinds.Integer(1), "many", "an integer"),
+        (kinds.Integer(1), "2.5", "an integer"),
+        (kinds.Number(), "high", "a number"),
+        (kinds.Boolean(), "yes", "one of true, false"),
+        (kinds.EarlyStopping(), "maybe", "one of true, false, never"),
+        (kinds.Texts(), "['.']", "JSON"),
+        (kinds.TokenIds(), "red", "JSON"),
+        (kinds.TokenSequences(), "red", "JSON"),
+        (kinds.TokenSequences(), "[" * 100_000, "JSON"),
+        (kinds.SequenceBias(), "5=1.0", "JSON"),
+        (kinds.Decay(), "10:1.1", "JSON"),
     ],
+    ids=lambda value: value[:9] if isinstance(value, str) else type(value).__name__,
 )
-def test_what_cannot_be_read_is_refused(kind: kinds.Kind, text: str) -> None:
-    with pytest.raises(ValueError):
+def test_what_cannot_be_read_is_refused(kind: kinds.Kind, text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=f"it must be .*{says}"):
         kind.parse(text)
