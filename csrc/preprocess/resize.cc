@@ -206,8 +206,8 @@ void resize_rows(const ImageView& image, const ResizePlan& plan, const RowSink& 
 std::vector<std::uint8_t> resize(const ImageView& image, Size size, Filter filter, PassOrder pass_order,
                                  const ResizeKernels& kernels) {
   image.validate();
-  const Recipe recipe = {.size = size, .shortest_edge = {}, .crop_size = {}, .resample = filter,
-                         .pass_order = pass_order};
+  Recipe recipe;
+  recipe.size = size;
   recipe.validate();
   std::vector<std::uint8_t> out(to_size(size.height) * to_size(size.width) * 3);
   const ResizePlan plan = {{image.size.height, size.height, 0, size.height},
