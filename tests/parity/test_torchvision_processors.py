@@ -6,13 +6,12 @@ Levels are those of the uint8 pixels: a difference of the floats, times std, div
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -48,48 +47,41 @@ def levels(family: str, config: dict[str, Any], image: Pixels) -> npt.NDArray[np
     return np.abs(actual.astype(np.float64) - expected)[0] / step
 
 
-shapes = st.one_of(
-    st.tuples(st.integers(100, 500), st.integers(100, 500)),
-    st.tuples(st.integers(1, 40), st.integers(1, 40)),
-    st.tuples(st.integers(1, 3), st.integers(200, 900)),
-    st.tuples(st.integers(200, 900), st.integers(1, 3)),
+def shapes(count: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Sizes of images, ordinary, tiny, flat and tall, and what to resize them to."""
+    random = np.random.default_rng(5)
+    kinds = [((100, 500), (100, 500)), ((1, 40), (1, 40)), ((1, 4), (200, 900))]
+    kinds.append(kinds[-1][::-1])
+    for index in range(count):
+        height, width = (int(random.integers(*sides)) for sides in kinds[index % len(kinds)])
+        # From 2 on: of one pixel in all PyTorch says that it has a bug.
+        yield (height, width), (int(random.integers(2, 240)), int(random.integers(2, 240)))
+
+
+@pytest.mark.parametrize(
+    ("resample", "share"), [(BILINEAR, 1e-6), (BICUBIC, 1e-4), (LANCZOS, 1e-4)]
 )
-# From 2 on: of one pixel in all PyTorch says that it has a bug.
-targets = st.tuples(st.integers(2, 240), st.integers(2, 240))
+def test_resized_pixels_are_within_one_level(resample: int, share: float) -> None:
+    """Two levels for very few, where both passes round apart; never more."""
+    beyond = total = 0
+    for shape, target in shapes(160):
+        config = {"size": list(target), "resample": resample}
+        found = levels("ViT", config, noise(*shape))
+        assert found.max() <= 2 + ROUNDING, (shape, target)
+        beyond += int((found > 1 + ROUNDING).sum())
+        total += found.size
+    assert beyond <= share * total
 
 
-@settings(max_examples=60, deadline=None)
-@given(shape=shapes, target=targets)
-def test_bilinear_is_within_one_level(shape: tuple[int, int], target: tuple[int, int]) -> None:
-    config = {"size": list(target), "resample": BILINEAR}
-    assert levels("ViT", config, noise(*shape)).max() <= 1 + ROUNDING
-
-
-@pytest.mark.parametrize("resample", [BICUBIC, LANCZOS])
-@settings(max_examples=40, deadline=None)
-@given(shape=shapes, target=targets)
-def test_filters_with_negative_weights_are_nearly_always_within_one_level(
-    resample: int, shape: tuple[int, int], target: tuple[int, int]
-) -> None:
-    """Two levels for a value in some ten thousand, where both passes round apart."""
-    found = levels("ViT", {"size": list(target), "resample": resample}, noise(*shape))
-    assert found.max() <= 2 + ROUNDING
-    assert (found > 1 + ROUNDING).sum() <= 3 + found.size / 2000
-
-
-@settings(max_examples=40, deadline=None)
-@given(shape=shapes, target=targets)
-def test_nearest_takes_the_same_pixel_or_the_one_beside_it(
-    shape: tuple[int, int], target: tuple[int, int]
-) -> None:
+def test_nearest_takes_the_same_pixel_or_the_one_beside_it() -> None:
     """Where a position is halfway between two, Pillow's sum and torchvision's product disagree."""
-    rows, columns = (np.arange(side) for side in shape)
-    # In a slope of 1 a pixel that is off by one is off by one level.
-    slope = np.zeros((*shape, 3), np.uint8)
-    slope[..., 0] = rows[:, None] % 256
-    slope[..., 1] = columns % 256
-    found = levels("ViT", {"size": list(target), "resample": NEAREST}, slope)
-    assert np.minimum(found, 256 - found).max() <= 1 + ROUNDING
+    for shape, target in shapes(60):
+        # In a slope of 1 a pixel that is off by one is off by one level.
+        slope = np.zeros((*shape, 3), np.uint8)
+        slope[..., 0] = np.arange(shape[0])[:, None] % 256
+        slope[..., 1] = np.arange(shape[1]) % 256
+        found = levels("ViT", {"size": list(target), "resample": NEAREST}, slope)
+        assert np.minimum(found, 256 - found).max() <= 1 + ROUNDING, (shape, target)
 
 
 @pytest.mark.parametrize("resample", [BOX, HAMMING])
