@@ -104,6 +104,7 @@ CONFIGURATIONS: list[tuple[str, dict[str, Any]]] = [
     ("ConvNext", {"size": 112, "resample": BILINEAR}),
     ("ConvNext", {"size": {"shortest_edge": 384}, "resample": BILINEAR}),
     ("Sam", {"size": {"longest_edge": 100}, "pad_size": 128}),
+    ("Donut", {"size": {"height": 128, "width": 96}}),
 ]
 
 
