@@ -48,7 +48,8 @@ void ImageView::validate() const {
 void Recipe::validate() const {
   if (size.has_value() + (shortest_edge || longest_edge) + max_size.has_value() > 1) {
     throw std::invalid_argument(
-        "size, shortest_edge or longest_edge, and max_size exclude each other: give one of them, or none for no resize");
+        "size, shortest_edge or longest_edge, and max_size exclude each other: give one of them, or none for no "
+        "resize");
   }
   check_size("size", size);
   check_edge("shortest_edge", shortest_edge);
