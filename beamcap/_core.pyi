@@ -1,20 +1,25 @@
 """The C++ core: preprocessing, search, runtime."""
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 class Recipe:
-    """How an image becomes the encoder's input: resize, centre crop, rescale, normalise."""
+    """How an image becomes the encoder's input: resize, centre crop, rescale, normalise, pad."""
 
     def __init__(
         self,
         *,
         size: tuple[int, int] | None = None,
         shortest_edge: int | None = None,
+        longest_edge: int | None = None,
+        max_size: tuple[int, int] | None = None,
+        thumbnail: tuple[int, int] | None = None,
         crop_size: tuple[int, int] | None = None,
+        pad_size: tuple[int, int] | None = None,
+        padding: str = "after",
         resample: int = 2,
         pass_order: str = "horizontal_first",
         rescale_factor: float = ...,
@@ -26,7 +31,17 @@ class Recipe:
     @property
     def shortest_edge(self) -> int | None: ...
     @property
+    def longest_edge(self) -> int | None: ...
+    @property
+    def max_size(self) -> tuple[int, int] | None: ...
+    @property
+    def thumbnail(self) -> tuple[int, int] | None: ...
+    @property
     def crop_size(self) -> tuple[int, int] | None: ...
+    @property
+    def pad_size(self) -> tuple[int, int] | None: ...
+    @property
+    def padding(self) -> str: ...
     @property
     def resample(self) -> int: ...
     @property
@@ -37,12 +52,17 @@ class Recipe:
     def image_mean(self) -> list[float]: ...
     @property
     def image_std(self) -> list[float]: ...
+    @property
+    def fixed_size(self) -> tuple[int, int] | None: ...
     def output_size(self, height: int, width: int) -> tuple[int, int]: ...
 
 def preprocess(
-    images: Sequence[NDArray[np.uint8]], recipe: Recipe, threads: int = 1
-) -> NDArray[np.float32]: ...
-def preprocess_into(image: NDArray[np.uint8], recipe: Recipe, out: NDArray[np.float32]) -> None: ...
+    images: Sequence[NDArray[np.uint8]],
+    recipe: Recipe,
+    threads: int = 1,
+    dtype: DTypeLike = "float32",
+) -> NDArray[Any]: ...
+def preprocess_into(image: NDArray[np.uint8], recipe: Recipe, out: NDArray[Any]) -> None: ...
 def resize(
     image: NDArray[np.uint8],
     height: int,

@@ -160,9 +160,11 @@ _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _HUFFMAN_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = 0xD9
-# Sampling factors of the components: one, or 4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1.
+# Sampling factors of the components: 4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1. A single component has no
+# other to be sampled against, whatever its factors say.
 _SAMPLINGS = frozenset(
-    {b"\x11", b"\x11\x11\x11", b"\x21\x11\x11", b"\x22\x11\x11", b"\x12\x11\x11", b"\x41\x11\x11"}
+    {b"\x11\x11\x11", b"\x21\x11\x11", b"\x22\x11\x11", b"\x12\x11\x11", b"\x41\x11\x11"}
+    | {b"\x11", b"\x21", b"\x22"}
 )
 # In the data of a scan: what ends it, which neither a stuffed zero nor a restart marker does.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7]")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,11 @@ import numpy.typing as npt
 from beamcap import _core
 
 _HALF = (0.5, 0.5, 0.5)
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-_BILINEAR, _BICUBIC = 2, 3
+_NEAREST, _BILINEAR, _BICUBIC = 0, 2, 3
 
 # What all the processors below do, and what a configuration that names none gets.
 _COMMON: dict[str, Any] = {
@@ -39,7 +41,10 @@ _CLIP = {
     "image_mean": _CLIP_MEAN,
     "image_std": _CLIP_STD,
 }
+_BEIT = "BeitImageProcessor"
 _CONVNEXT = "ConvNextImageProcessor"
+_DONUT = "DonutImageProcessor"
+_SAM = "SamImageProcessor"
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "ViTImageProcessor": _VIT,  # Swin too
     "DeiTImageProcessor": {
@@ -49,7 +54,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "crop_size": 224,
         "resample": _BICUBIC,
     },
-    "BeitImageProcessor": {**_VIT, "crop_size": 224, "resample": _BICUBIC},
+    _BEIT: {**_VIT, "crop_size": 224, "resample": _BICUBIC},
     "CLIPImageProcessor": _CLIP,  # GIT too
     "BitImageProcessor": _CLIP,  # DINOv2 too
     "BlipImageProcessor": {
@@ -71,8 +76,25 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "resample": _BICUBIC,
         "crop_pct": 224 / 256,
     },
+    _DONUT: {
+        **_VIT,
+        "size": {"height": 2560, "width": 1920},
+        "do_thumbnail": True,
+        "do_pad": True,
+    },
+    _SAM: {
+        "size": {"longest_edge": 1024},
+        "resample": _BILINEAR,
+        "image_mean": _IMAGENET_MEAN,
+        "image_std": _IMAGENET_STD,
+        "do_pad": True,
+        "pad_size": 1024,
+    },
 }
 
+# Keys that only these processors know, or do not know.
+_OWN = {"crop_pct": _CONVNEXT, "do_thumbnail": _DONUT}
+_DO_NOT_PAD = (_BEIT, _CONVNEXT)
 _UNDERSTOOD = frozenset(_COMMON) | {key for keys in _DEFAULTS.values() for key in keys}
 # Keys that do not touch the pixels of an RGB image: where the file came from, labels, containers.
 _INERT = frozenset(
@@ -90,8 +112,9 @@ _INERT = frozenset(
         "image_processor_type",
         "image_seq_length",
         "input_data_format",
+        "mask_pad_size",
+        "mask_size",
         "model_input_names",
-        "pad_size",  # without do_pad, which is refused
         "processor_class",
         "reduce_labels",
         "return_tensors",
@@ -103,7 +126,12 @@ _INERT = frozenset(
 _RECIPE_FIELDS = (
     "size",
     "shortest_edge",
+    "longest_edge",
+    "max_size",
+    "thumbnail",
     "crop_size",
+    "pad_size",
+    "padding",
     "resample",
     "pass_order",
     "rescale_factor",
@@ -113,7 +141,7 @@ _RECIPE_FIELDS = (
 
 
 class Preprocessor:
-    """Resizes, crops, rescales and normalises images for one model.
+    """Resizes, crops, rescales, normalises and pads images for one model.
 
     Thread-safe. Images are uint8 RGB arrays of shape [height, width, 3], C-contiguous; they may
     differ in size.
@@ -164,27 +192,34 @@ class Preprocessor:
         return {name: getattr(self.recipe, name) for name in _RECIPE_FIELDS}
 
     def __call__(
-        self, images: Sequence[npt.NDArray[np.uint8]], *, threads: int = 1
-    ) -> npt.NDArray[np.float32]:
-        """Returns float32 [N, 3, height, width], in the order of the images.
+        self,
+        images: Sequence[npt.NDArray[np.uint8]],
+        *,
+        threads: int = 1,
+        dtype: Literal["float32", "float16"] = "float32",
+    ) -> npt.NDArray[Any]:
+        """Returns [N, 3, height, width] of dtype, in the order of the images.
+
+        float16 is the float32 rounded to the nearest, ties to even.
 
         Raises ValueError if an image is not such an array, or if outputs would differ in size.
         """
-        return _core.preprocess(list(images), self.recipe, threads)
+        return _core.preprocess(list(images), self.recipe, threads, dtype)
 
-    def into(self, image: npt.NDArray[np.uint8], out: npt.NDArray[np.float32]) -> None:
-        """Preprocesses one image into out, float32 [3, height, width], without the GIL.
+    def into(self, image: npt.NDArray[np.uint8], out: npt.NDArray[Any]) -> None:
+        """Preprocesses one image into out, float32 or float16 [3, height, width], without the GIL.
 
-        Raises ValueError as __call__ does, and if out has another shape.
+        Raises ValueError as __call__ does, and if out has another shape or type.
         """
         _core.preprocess_into(image, self.recipe, out)
 
     def _fixed_size(self) -> tuple[int, int]:
-        size = self.recipe.crop_size or self.recipe.size
+        size = self.recipe.fixed_size
         if size is None:
             raise ValueError(
                 "the size of the output depends on the image: a model needs one for all, by a "
-                "'size' with height and width or by 'do_center_crop' with a 'crop_size'"
+                "'size' with height and width, by 'do_center_crop' with a 'crop_size' or by "
+                "'do_pad' with a 'pad_size'"
             )
         return size
 
@@ -208,11 +243,15 @@ def _recipe_fields(config: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {"rescale_factor": 1.0}
     if settings["do_resize"]:
         fields["resample"] = _resample(settings)
-        fields |= _convnext_size(settings) if processor == _CONVNEXT else _size(settings)
+        fields |= _SIZES.get(processor, _size)(settings)
     if settings.get("do_center_crop"):
         if "crop_size" in fields:
             raise ValueError(f"'do_center_crop' has no place in a {processor}, which crops itself")
         fields["crop_size"] = _height_width("crop_size", _needed(settings, "crop_size"))
+    if processor == _DONUT:
+        fields |= _donut_fit(settings)
+    elif settings.get("do_pad"):
+        fields["pad_size"] = _pad_size(settings)
     if settings["do_rescale"]:
         fields["rescale_factor"] = _number("rescale_factor", settings["rescale_factor"])
     if settings["do_normalize"]:
@@ -238,7 +277,9 @@ def _processor_type(config: Mapping[str, Any]) -> str:
 
 def _refuse_unknown(config: Mapping[str, Any], processor: str) -> None:
     for key, value in config.items():
-        understood = key in _UNDERSTOOD and (key != "crop_pct" or processor == _CONVNEXT)
+        understood = key in _UNDERSTOOD and _OWN.get(key, processor) == processor
+        if key == "do_pad" and processor in _DO_NOT_PAD:
+            understood = False
         if not understood and key not in _INERT and value not in (None, False):
             raise ValueError(f"{key!r}: {value!r} is not supported, and may change the pixels")
 
@@ -247,16 +288,22 @@ def _size(settings: Mapping[str, Any]) -> dict[str, Any]:
     size = _needed(settings, "size")
     if isinstance(size, int) and not settings["default_to_square"]:
         size = {"shortest_edge": size}
-    if isinstance(size, Mapping) and set(size) == {"shortest_edge"}:
-        return {"shortest_edge": _side("size", size["shortest_edge"])}
-    return {"size": _height_width("size", size)}
+    if isinstance(size, Mapping):
+        if set(size) in ({"shortest_edge"}, {"shortest_edge", "longest_edge"}):
+            return {edge: _side("size", side) for edge, side in size.items()}
+        if set(size) == {"max_height", "max_width"}:
+            most = (_side("size", size["max_height"]), _side("size", size["max_width"]))
+            return {"max_size": most}
+    also = ', {"shortest_edge"}, {"shortest_edge", "longest_edge"}, {"max_height", "max_width"}'
+    return {"size": _height_width("size", size, also)}
 
 
 def _convnext_size(settings: Mapping[str, Any]) -> dict[str, Any]:
     """ConvNeXT: 384 and more is a plain resize to a square; less is cut out of a larger one."""
-    edge = _size(settings).get("shortest_edge")
-    if edge is None:
+    sizes = _size(settings)
+    if set(sizes) != {"shortest_edge"}:
         raise ValueError(f"'size' of a ConvNext must be a shortest_edge, got {settings['size']!r}")
+    edge = sizes["shortest_edge"]
     if edge >= 384:
         return {"size": (edge, edge)}
     crop_pct = _number("crop_pct", settings["crop_pct"])
@@ -265,17 +312,62 @@ def _convnext_size(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"shortest_edge": int(edge / crop_pct), "crop_size": (edge, edge)}
 
 
-def _height_width(key: str, value: object) -> tuple[int, int]:
+def _sam_size(settings: Mapping[str, Any]) -> dict[str, Any]:
+    size = _needed(settings, "size")
+    if not isinstance(size, Mapping) or set(size) != {"longest_edge"}:
+        raise ValueError(f"'size' of a SAM must be a longest_edge, got {size!r}")
+    return {"longest_edge": _side("size", size["longest_edge"])}
+
+
+def _donut_size(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Donut: its size is a frame, whose shorter side the image's shorter edge gets."""
+    return {"shortest_edge": min(_donut_frame(settings))}
+
+
+def _donut_fit(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What becomes of an image that is larger than the frame, or smaller."""
+    fields: dict[str, Any] = {}
+    if settings["do_thumbnail"]:
+        if settings["resample"] == _NEAREST:
+            raise ValueError(
+                "'resample': 0 has no place beside 'do_thumbnail', which is bicubic then"
+            )
+        fields |= {"thumbnail": _donut_frame(settings), "resample": _resample(settings)}
+    if settings["do_pad"]:
+        if settings.get("do_center_crop"):
+            raise ValueError("'do_center_crop' is not supported beside the 'do_pad' of a Donut")
+        fields |= {"pad_size": _donut_frame(settings), "padding": "around"}
+    return fields
+
+
+def _donut_frame(settings: Mapping[str, Any]) -> tuple[int, int]:
+    size = _needed(settings, "size")
+    if isinstance(size, (list, tuple)):  # width first, in Donut's oldest configurations
+        size = size[::-1]
+    return _height_width("size", size)
+
+
+_SIZES = {_CONVNEXT: _convnext_size, _DONUT: _donut_size, _SAM: _sam_size}
+
+
+def _pad_size(settings: Mapping[str, Any]) -> tuple[int, int]:
+    if settings.get("pad_size") is None:
+        raise ValueError(
+            "'do_pad' without a 'pad_size' pads to the largest image of a batch, and no caption "
+            "may depend on the images beside it: give a 'pad_size'"
+        )
+    return _height_width("pad_size", settings["pad_size"])
+
+
+def _height_width(key: str, value: object, also: str = "") -> tuple[int, int]:
     if isinstance(value, int):
         return (_side(key, value), _side(key, value))
     if isinstance(value, Mapping) and set(value) == {"height", "width"}:
         return (_side(key, value["height"]), _side(key, value["width"]))
     if isinstance(value, (list, tuple)) and len(value) == 2:
         return (_side(key, value[0]), _side(key, value[1]))
-    allowed = 'a number, {"height", "width"} or [height, width]'
-    if key == "size":
-        allowed += ', or {"shortest_edge"}'
-    raise ValueError(f"{key!r} must be {allowed}, got {value!r}")
+    allowed = f'a number, [height, width], {{"height", "width"}}{also}'
+    raise ValueError(f"{key!r} must be one of {allowed}; got {value!r}")
 
 
 def _side(key: str, value: object) -> int:

@@ -1,20 +1,30 @@
 #include "preprocess/normalize.h"
 
-namespace beamcap::preprocess {
+#include "common/half.h"
 
-NormalizeTable::NormalizeTable(const Recipe& recipe) {
+namespace beamcap::preprocess {
+namespace {
+
+void assign(float& entry, float value) { entry = value; }
+void assign(std::uint16_t& entry, float value) { entry = half_from_float(value); }
+
+}  // namespace
+
+template <typename Value>
+NormalizeTable<Value>::NormalizeTable(const Recipe& recipe) {
   for (std::size_t c = 0; c < 3; ++c) {
     const auto mean = static_cast<float>(recipe.image_mean[c]);
     const auto deviation = static_cast<float>(recipe.image_std[c]);
     for (std::size_t v = 0; v < 256; ++v) {
       const auto rescaled = static_cast<float>(static_cast<double>(v) * recipe.rescale_factor);
-      channels_[c][v] = (rescaled - mean) / deviation;
+      assign(channels_[c][v], (rescaled - mean) / deviation);
     }
   }
 }
 
-void normalize_row(std::span<const std::uint8_t> pixels, const NormalizeTable& table,
-                   const std::array<float*, 3>& out) {
+template <typename Value>
+void normalize_row(std::span<const std::uint8_t> pixels, const NormalizeTable<Value>& table,
+                   const std::array<Value*, 3>& out) {
   const std::size_t width = pixels.size() / 3;
   for (std::size_t x = 0; x < width; ++x) {
     out[0][x] = table.channel(0)[pixels[3 * x]];
@@ -22,5 +32,11 @@ void normalize_row(std::span<const std::uint8_t> pixels, const NormalizeTable& t
     out[2][x] = table.channel(2)[pixels[3 * x + 2]];
   }
 }
+
+template class NormalizeTable<float>;
+template class NormalizeTable<std::uint16_t>;
+template void normalize_row(std::span<const std::uint8_t>, const NormalizeTable<float>&, const std::array<float*, 3>&);
+template void normalize_row(std::span<const std::uint8_t>, const NormalizeTable<std::uint16_t>&,
+                            const std::array<std::uint16_t*, 3>&);
 
 }  // namespace beamcap::preprocess

@@ -1,19 +1,31 @@
 #include "preprocess/recipe.h"
 
-#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 #include <string>
 
+#include "preprocess/layout.h"
+
 namespace beamcap::preprocess {
 namespace {
 
-std::string text(Size size) { return std::to_string(size.height) + "x" + std::to_string(size.width); }
-
-void check_side(const char* name, std::int64_t side) {
+void check_side(const std::string& name, std::int64_t side) {
   if (side < 1 || side > kMaxOutputSide) {
-    throw std::invalid_argument(std::string(name) + " must be from 1 to " + std::to_string(kMaxOutputSide) +
+    throw std::invalid_argument(name + " must be from 1 to " + std::to_string(kMaxOutputSide) +
                                 " pixels, got " + std::to_string(side));
+  }
+}
+
+void check_edge(const char* name, const std::optional<std::int64_t>& edge) {
+  if (edge) {
+    check_side(name, *edge);
+  }
+}
+
+void check_size(const std::string& name, const std::optional<Size>& size) {
+  if (size) {
+    check_side(name + " height", size->height);
+    check_side(name + " width", size->width);
   }
 }
 
@@ -29,24 +41,25 @@ void check_finite(const std::string& name, double value) {
 void ImageView::validate() const {
   if (size.height < 1 || size.width < 1 || size.height > kMaxInputSide || size.width > kMaxInputSide) {
     throw std::invalid_argument("an image must have sides from 1 to " + std::to_string(kMaxInputSide) +
-                                " pixels, got " + text(size));
+                                " pixels, got " + size_text(size));
   }
 }
 
 void Recipe::validate() const {
-  if (size && shortest_edge) {
-    throw std::invalid_argument("size and shortest_edge exclude each other: give one of them, or none for no resize");
+  if (size.has_value() + (shortest_edge || longest_edge) + max_size.has_value() > 1) {
+    throw std::invalid_argument(
+        "size, shortest_edge or longest_edge, and max_size exclude each other: give one of them, or none for no "
+        "resize");
   }
-  if (size) {
-    check_side("size height", size->height);
-    check_side("size width", size->width);
-  }
-  if (shortest_edge) {
-    check_side("shortest_edge", *shortest_edge);
-  }
-  if (crop_size) {
-    check_side("crop_size height", crop_size->height);
-    check_side("crop_size width", crop_size->width);
+  check_size("size", size);
+  check_edge("shortest_edge", shortest_edge);
+  check_edge("longest_edge", longest_edge);
+  check_size("max_size", max_size);
+  check_size("thumbnail", thumbnail);
+  check_size("crop_size", crop_size);
+  check_size("pad_size", pad_size);
+  if (crop_size && pad_size && padding == Padding::kAround) {
+    throw std::invalid_argument("crop_size and a pad_size that pads around exclude each other");
   }
   check_finite("rescale_factor", rescale_factor);
   for (const double mean : image_mean) {
@@ -60,35 +73,22 @@ void Recipe::validate() const {
   }
 }
 
-Size Recipe::resized_size(Size input) const {
-  if (size) {
-    return *size;
+std::optional<Size> Recipe::fixed_size() const {
+  if (pad_size) {
+    return pad_size;
   }
-  if (shortest_edge) {
-    const std::int64_t shorter = std::min(input.height, input.width);
-    const auto scaled = [&](std::int64_t side) { return *shortest_edge * side / shorter; };
-    return {scaled(input.height), scaled(input.width)};
+  if (crop_size) {
+    return crop_size;
   }
-  return input;
+  return thumbnail ? std::nullopt : size;
 }
 
-Size Recipe::output_size(Size input) const {
-  const Size resized = resized_size(input);
-  const Size output = crop_size ? *crop_size : resized;
-  if (std::max(output.height, output.width) > kMaxOutputSide || output.height * output.width > kMaxOutputPixels ||
-      std::max(resized.height, resized.width) > kMaxResizedSide) {
-    throw std::invalid_argument("an image of " + text(input) + " would become " + text(resized) +
-                                ": at most " + std::to_string(kMaxOutputPixels) + " pixels are allowed, " +
-                                std::to_string(kMaxOutputSide) + " a side (" + std::to_string(kMaxResizedSide) +
-                                " before a crop)");
-  }
-  return output;
-}
+Size Recipe::output_size(Size input) const { return Layout(*this, input).output; }
 
 Size common_output_size(const Recipe& recipe, std::span<const ImageView> images) {
   if (images.empty()) {
-    if (recipe.crop_size || recipe.size) {
-      return recipe.crop_size ? *recipe.crop_size : *recipe.size;
+    if (const std::optional<Size> fixed = recipe.fixed_size()) {
+      return *fixed;
     }
     throw std::invalid_argument("no image: the recipe has no fixed output size, so that of an empty batch is unknown");
   }
@@ -96,10 +96,8 @@ Size common_output_size(const Recipe& recipe, std::span<const ImageView> images)
   for (const ImageView& image : images) {
     const Size output = recipe.output_size(image.size);
     if (output != first) {
-      throw std::invalid_argument("the images of a batch must have one output size, got " + text(first) + " and " +
-                                  text(output) + ": " +
-                                  (recipe.shortest_edge ? "shortest_edge without crop_size follows each image's shape"
-                                                        : "without a resize or crop_size the output is as the input"));
+      throw std::invalid_argument("the images of a batch must have one output size, got " + size_text(first) + " and " +
+                                  size_text(output) + ": without size, crop_size or pad_size it follows the image's");
     }
   }
   return first;

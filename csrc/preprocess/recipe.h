@@ -41,12 +41,25 @@ struct ImageView {
   void validate() const;
 };
 
-// Resize to `size`, or so that the shorter edge is `shortest_edge`, or not at all; then cut `crop_size` out of the
-// centre; then float32(pixel * rescale_factor), minus mean, divided by std.
+// What fills the output where pad_size is larger than the image.
+enum class Padding {
+  kAfter,   // zeros to the right and below, after the normalisation
+  kAround,  // black pixels on all sides, the smaller half first, before it
+};
+
+// Resize by one rule, or not at all; shrink to fit into `thumbnail`; cut `crop_size` out of the centre;
+// float32(pixel * rescale_factor), minus mean, divided by std; pad to `pad_size`.
 struct Recipe {
+  // The rules, of which at most one is given; all but the first keep the aspect ratio.
   std::optional<Size> size;
   std::optional<std::int64_t> shortest_edge;
+  std::optional<std::int64_t> longest_edge;  // beside shortest_edge: what the longer edge is at most
+  std::optional<Size> max_size;              // as large as fits into it
+
+  std::optional<Size> thumbnail;
   std::optional<Size> crop_size;
+  std::optional<Size> pad_size;
+  Padding padding = Padding::kAfter;
   Filter resample = Filter::kBilinear;
   PassOrder pass_order = PassOrder::kHorizontalFirst;
   double rescale_factor = 1.0 / 255.0;
@@ -56,11 +69,10 @@ struct Recipe {
   // Throws std::invalid_argument that names the field, what was given and what is allowed.
   void validate() const;
 
-  // Size of an image of size `input` after the resize, before the crop.
-  Size resized_size(Size input) const;
+  // Size of every output; none if it depends on the image.
+  std::optional<Size> fixed_size() const;
 
-  // Size of the output for an image of size `input`. Throws std::invalid_argument if it or the resized image is too
-  // large, which a shortest_edge or a missing size can bring about.
+  // Size of the output for an image of size `input`. Throws as Layout does.
   Size output_size(Size input) const;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <string>
 
 namespace beamcap::preprocess {
 namespace {
@@ -32,12 +33,22 @@ class SourceRows {
   std::vector<std::uint8_t> tail_;
 };
 
+// Far above what a resize to any real size needs.
+constexpr std::size_t kMaxRingBytes = std::size_t{1} << 30;
+
 // A few rows of the image between the passes, each with the room that a kernel needs, row n in the place of row
 // n - capacity.
 class RingOfRows {
  public:
   RingOfRows(std::int64_t capacity, std::size_t row_bytes)
-      : capacity_(capacity), stride_(row_bytes + kRowSlack), bytes_(to_size(capacity) * stride_) {}
+      : capacity_(capacity), stride_(row_bytes + kRowSlack) {
+    if (to_size(capacity) * stride_ > kMaxRingBytes) {
+      throw std::invalid_argument("the resize needs " + std::to_string(capacity) + " rows of " +
+                                  std::to_string(row_bytes) + " bytes at once, more than " +
+                                  std::to_string(kMaxRingBytes) + " bytes in all");
+    }
+    bytes_.resize(to_size(capacity) * stride_);
+  }
 
   std::uint8_t* operator[](std::int64_t row) { return bytes_.data() + to_size(row % capacity_) * stride_; }
 
@@ -206,9 +217,10 @@ void resize_rows(const ImageView& image, const ResizePlan& plan, const RowSink& 
 std::vector<std::uint8_t> resize(const ImageView& image, Size size, Filter filter, PassOrder pass_order,
                                  const ResizeKernels& kernels) {
   image.validate();
-  const Recipe recipe = {.size = size, .shortest_edge = {}, .crop_size = {}, .resample = filter,
-                         .pass_order = pass_order};
+  Recipe recipe;
+  recipe.size = size;
   recipe.validate();
+  recipe.output_size(image.size);  // refuses what is too large
   std::vector<std::uint8_t> out(to_size(size.height) * to_size(size.width) * 3);
   const ResizePlan plan = {{image.size.height, size.height, 0, size.height},
                            {image.size.width, size.width, 0, size.width},

@@ -27,7 +27,8 @@ struct ResizePlan {
 void resize_rows(const ImageView& image, const ResizePlan& plan, const RowSink& sink,
                  const ResizeKernels& kernels = best_kernels());
 
-// The whole resized image: size.height x size.width x 3. Throws std::invalid_argument if a side is zero or too large.
+// The whole resized image: size.height x size.width x 3. Throws std::invalid_argument if a side is zero, or the
+// image or the rows between the passes too large.
 std::vector<std::uint8_t> resize(const ImageView& image, Size size, Filter filter, PassOrder pass_order,
                                  const ResizeKernels& kernels = best_kernels());
 

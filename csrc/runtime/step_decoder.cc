@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "runtime/half.h"
+#include "common/half.h"
 
 namespace beamcap::runtime {
 namespace {

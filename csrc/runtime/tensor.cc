@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "runtime/half.h"
+#include "common/half.h"
 #include "runtime/library.h"
 
 namespace beamcap::runtime {

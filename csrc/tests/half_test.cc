@@ -1,4 +1,4 @@
-#include "runtime/half.h"
+#include "common/half.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <limits>
 
-namespace beamcap::runtime {
+namespace beamcap {
 namespace {
 
 // The definition, by exponent and mantissa.
@@ -63,4 +63,4 @@ TEST(Half, WhatIsTooLargeIsInfinite) {
 }
 
 }  // namespace
-}  // namespace beamcap::runtime
+}  // namespace beamcap

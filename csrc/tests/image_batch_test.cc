@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "common/half.h"
+
 namespace beamcap::preprocess {
 namespace {
 
@@ -51,6 +53,49 @@ TEST(ImageBatch, CropOfASmallerImageAddsTheLargerHalfFirst) {
   EXPECT_EQ(first_plane(crop(1, 5), {1, 2}), (std::vector<float>{0, 0, 0, 1, 0}));
   EXPECT_EQ(first_plane(crop(4, 1), {1, 1}), (std::vector<float>{0, 0, 0, 0}));
   EXPECT_EQ(first_plane(crop(4, 1), {1, 3}), (std::vector<float>{0, 0, 1, 0}));
+}
+
+TEST(ImageBatch, PaddingAroundIsBlackAndTheSmallerHalfIsFirst) {
+  Recipe recipe = crop(1, 2);
+  recipe.crop_size = {};
+  recipe.pad_size = {1, 5};
+  recipe.padding = Padding::kAround;
+  recipe.image_mean = {3, 1, 1};  // first_plane() adds one: black is -2
+  EXPECT_EQ(first_plane(recipe, {1, 2}), (std::vector<float>{-2, -2, -1, -2, -2}));
+}
+
+TEST(ImageBatch, PaddingAfterIsZeroWhateverBlackIs) {
+  Recipe recipe = crop(3, 1);
+  recipe.pad_size = {4, 2};
+  recipe.image_mean = {3, 1, 1};
+  // Of 2 rows and 1 column: one black row of the crop before them, and zeros where the crop ends.
+  EXPECT_EQ(first_plane(recipe, {2, 1}), (std::vector<float>{-2, 1, -2, 1, 8, 1, 1, 1}));
+}
+
+TEST(ImageBatch, AThumbnailIsAResizeOfItsOwn) {
+  Recipe recipe = crop(1, 1);
+  recipe.crop_size = {};
+  recipe.resample = Filter::kBox;
+  recipe.shortest_edge = 4;
+  recipe.thumbnail = {4, 4};
+  // 2x4 becomes 4x8, every pixel four times, and of that 2x4 again.
+  EXPECT_EQ(first_plane(recipe, {2, 4}), (std::vector<float>{0, 1, 2, 3, 10, 11, 12, 13}));
+}
+
+TEST(ImageBatch, HalvesAreTheFloatsRounded) {
+  Recipe recipe = crop(9, 4);
+  recipe.size = {5, 7};
+  recipe.pad_size = {9, 9};
+  recipe.image_std = {3, 7, 0.3};
+  const std::vector<std::uint8_t> pixels = counted({8, 6});
+  const ImageView image = {pixels.data(), {8, 6}};
+  std::vector<float> floats(3 * 9 * 9);
+  std::vector<std::uint16_t> halves(floats.size());
+  preprocess_image(image, recipe, floats);
+  preprocess_image(image, recipe, halves);
+  for (std::size_t i = 0; i < floats.size(); ++i) {
+    EXPECT_EQ(halves[i], half_from_float(floats[i]));
+  }
 }
 
 TEST(ImageBatch, ChannelsBecomePlanes) {

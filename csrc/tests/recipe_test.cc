@@ -41,6 +41,21 @@ TEST(Recipe, NamesTheFieldThatIsWrong) {
   Recipe both = exact(1, 1);
   both.shortest_edge = 1;
   EXPECT_NE(complaint(both).find("exclude each other"), std::string::npos);
+  Recipe bounded = shortest(1);
+  bounded.longest_edge = 0;
+  EXPECT_EQ(complaint(bounded), "longest_edge must be from 1 to 65536 pixels, got 0");
+  bounded.longest_edge = 2;
+  EXPECT_EQ(complaint(bounded), "");
+  bounded.max_size = {1, 1};
+  EXPECT_NE(complaint(bounded).find("exclude each other"), std::string::npos);
+  Recipe padded;
+  padded.pad_size = {3, -1};
+  EXPECT_EQ(complaint(padded), "pad_size width must be from 1 to 65536 pixels, got -1");
+  padded.pad_size = {3, 3};
+  padded.crop_size = {3, 3};
+  EXPECT_EQ(complaint(padded), "");
+  padded.padding = Padding::kAround;
+  EXPECT_NE(complaint(padded).find("pads around"), std::string::npos);
   Recipe crop;
   crop.crop_size = {1, std::numeric_limits<std::int64_t>::max()};
   EXPECT_NE(complaint(crop).find("crop_size width"), std::string::npos);
@@ -61,25 +76,16 @@ TEST(Recipe, NumbersMustBeFiniteFloats) {
   EXPECT_NE(with(1, 0, 1e-50).find("image_std"), std::string::npos);
 }
 
-TEST(Recipe, ShortestEdgeTruncatesTheLongOne) {
-  EXPECT_EQ(shortest(224).output_size({427, 640}), (Size{224, 335}));  // 335.74
-  EXPECT_EQ(shortest(224).output_size({640, 427}), (Size{335, 224}));
-  EXPECT_EQ(shortest(224).output_size({9, 9}), (Size{224, 224}));
-  EXPECT_EQ(shortest(3).output_size({1, 3}), (Size{3, 9}));
-}
-
-TEST(Recipe, CropDecidesTheOutput) {
-  Recipe recipe = shortest(224);
-  recipe.crop_size = {200, 300};
-  EXPECT_EQ(recipe.output_size({1, 3000}), (Size{200, 300}));
-}
-
-TEST(Recipe, RefusesOutputsOutOfAllProportion) {
-  EXPECT_THROW(shortest(224).output_size({1, 3000}), std::invalid_argument);
-  EXPECT_THROW(exact(1 << 15, 1 << 14).output_size({8, 8}), std::invalid_argument);
-  Recipe recipe = shortest(kMaxOutputSide);
-  recipe.crop_size = {224, 224};
-  EXPECT_THROW(recipe.output_size({1, kMaxInputSide}), std::invalid_argument);
+TEST(Recipe, TheLastStepFixesTheSize) {
+  Recipe recipe = exact(3, 4);
+  EXPECT_EQ(recipe.fixed_size(), (Size{3, 4}));
+  recipe.thumbnail = {2, 2};
+  EXPECT_EQ(recipe.fixed_size(), std::nullopt);
+  recipe.crop_size = {5, 6};
+  EXPECT_EQ(recipe.fixed_size(), (Size{5, 6}));
+  recipe.pad_size = {7, 8};
+  EXPECT_EQ(recipe.fixed_size(), (Size{7, 8}));
+  EXPECT_EQ(shortest(5).fixed_size(), std::nullopt);
 }
 
 TEST(Recipe, AllImagesMustHaveOneOutputSize) {

@@ -141,6 +141,11 @@ TEST(Resize, RefusesImpossibleSizes) {
   EXPECT_THROW(resized({2, 2}, {0, 1}), std::invalid_argument);
   EXPECT_THROW(resized({2, 2}, {1, kMaxOutputSide + 1}), std::invalid_argument);
   EXPECT_THROW(resized({2, 2}, {std::int64_t{1} << 62, std::int64_t{1} << 62}), std::invalid_argument);
+  EXPECT_THROW(resized({2, 2}, {1 << 15, 1 << 14}), std::invalid_argument);
+  // All of a million rows are needed for the one, each as wide as can be: 200 GB.
+  const Image tall = random_image({kMaxInputSide, 1}, 10);
+  EXPECT_THROW(resize(tall.view(), {1, kMaxOutputSide}, Filter::kBox, PassOrder::kHorizontalFirst),
+               std::invalid_argument);
 }
 
 TEST(Resize, ExtremeShapes) {

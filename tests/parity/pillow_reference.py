@@ -39,6 +39,18 @@ def shortest_edge(image: npt.NDArray[np.uint8], edge: int) -> tuple[int, int]:
     return (scaled, edge) if width <= height else (edge, scaled)
 
 
+def thumbnail(size: tuple[int, int], height: int, width: int) -> tuple[int, int]:
+    """The size that Donut's thumbnail has: its longer side decides."""
+    new_height, new_width = min(size[0], height), min(size[1], width)
+    if (new_height, new_width) == size:
+        return size
+    if size[0] > size[1]:
+        new_width = int(size[1] * new_height / size[0])
+    elif size[1] > size[0]:
+        new_height = int(size[0] * new_width / size[1])
+    return new_height, new_width
+
+
 def center_crop(image: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
     """Pads with zeros where the image is smaller, the larger half before it."""
     missing = [

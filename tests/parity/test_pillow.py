@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pillow_reference as reference
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from beamcap import _core
@@ -89,6 +89,42 @@ def test_shortest_edge_crop_and_normalise(
     recipe = _core.Recipe(
         shortest_edge=edge,
         crop_size=crop,
+        resample=resample,
+        image_mean=CLIP_MEAN,
+        image_std=CLIP_STD,
+    )
+    assert np.array_equal(_core.preprocess([image], recipe)[0], expected)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    shape=st.one_of(ordinary, tiny),
+    frame=st.tuples(st.integers(1, 200), st.integers(1, 200)),
+    resample=st.sampled_from([1, 2, 3]),
+    around=st.booleans(),
+)
+def test_thumbnail_and_padding(
+    shape: tuple[int, int], frame: tuple[int, int], resample: int, around: bool
+) -> None:
+    """The shorter edge to the frame's shorter side, shrunk into the frame, and padded to it."""
+    image = noise(*shape)
+    size = reference.shortest_edge(image, min(frame))
+    small = reference.thumbnail(size, *frame)
+    assume(min(small) > 0)
+    resized = reference.resize_horizontal_first(image, *size, resample)
+    resized = reference.resize_horizontal_first(resized, *small, resample)
+    top, left = (
+        (want - have) // 2 if around else 0 for want, have in zip(frame, small, strict=True)
+    )
+    place = (slice(None), slice(top, top + small[0]), slice(left, left + small[1]))
+    black = reference.normalize(np.zeros((*frame, 3), np.uint8), 1 / 255, CLIP_MEAN, CLIP_STD)
+    expected = black if around else np.zeros_like(black)
+    expected[place] = reference.normalize(resized, 1 / 255, CLIP_MEAN, CLIP_STD)
+    recipe = _core.Recipe(
+        shortest_edge=min(frame),
+        thumbnail=frame,
+        pad_size=frame,
+        padding="around" if around else "after",
         resample=resample,
         image_mean=CLIP_MEAN,
         image_std=CLIP_STD,

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace beamcap::runtime {
+namespace beamcap {
 
 // Exact.
 float float_from_half(std::uint16_t half);
@@ -11,4 +11,4 @@ float float_from_half(std::uint16_t half);
 // To the nearest, ties to even; beyond the largest half: infinity. NaN stays NaN.
 std::uint16_t half_from_float(float value);
 
-}  // namespace beamcap::runtime
+}  // namespace beamcap

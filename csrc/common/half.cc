@@ -1,8 +1,8 @@
-#include "runtime/half.h"
+#include "common/half.h"
 
 #include <bit>
 
-namespace beamcap::runtime {
+namespace beamcap {
 namespace {
 
 constexpr std::uint32_t kSign = 0x8000;              // of a half
@@ -46,4 +46,4 @@ std::uint16_t half_from_float(float value) {
   return static_cast<std::uint16_t>(half | sign);
 }
 
-}  // namespace beamcap::runtime
+}  // namespace beamcap
