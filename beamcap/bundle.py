@@ -123,9 +123,12 @@ def _locate(model: str | Path) -> Path:
     if str(model) in embedded:
         return _EMBEDDED / str(model)
     path = Path(model)
-    if path.is_dir():
-        return path.resolve()
-    what = "is a file" if path.exists() else "does not exist"
+    try:
+        if path.is_dir():
+            return path.resolve()
+        what = "is a file" if path.exists() else "does not exist"
+    except OSError as error:  # a name that is too long, or a folder that is closed to us
+        what = f"cannot be looked up ({error.strerror})"
     raise ValueError(
         f"model {str(model)!r} {what}: give the folder of a model bundle, or the name of an "
         f"embedded model ({', '.join(embedded)})"
@@ -170,11 +173,18 @@ def _external_data(graph: Path) -> list[Path]:
         # By name, not resolved: a hub's cache links its files out of the folder.
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise ValueError(f"model {graph.parent}: {graph.name} refers to {name!r}, outside it")
-        if not (graph.parent / name).is_file():
+        if not _is_file(graph.parent / name):
             raise ValueError(
                 f"model {graph.parent}: {graph.name} keeps its weights in {name}, which is missing"
             )
     return [graph.parent / name for name in sorted(names)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # as in _locate
+        return False
 
 
 def _mapped(stream: BinaryIO) -> mmap.mmap:

@@ -7,6 +7,7 @@ come out exactly; the defaults below are those of transformers 5.23.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 _NEAREST, _BILINEAR, _BICUBIC = 0, 2, 3
+_MOST_PIXELS = 1 << 62  # of a side that the core can be given; its own limits are lower
 
 # What all the processors below do, and what a configuration that names none gets.
 _COMMON: dict[str, Any] = {
@@ -227,7 +229,7 @@ class Preprocessor:
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (RecursionError, ValueError) as error:
         raise ValueError(f"{path}: not a JSON file: {error}") from error
     if not isinstance(config, Mapping):
         raise ValueError(f"{path}: must hold a JSON object, got {type(config).__name__}")
@@ -309,7 +311,10 @@ def _convnext_size(settings: Mapping[str, Any]) -> dict[str, Any]:
     crop_pct = _number("crop_pct", settings["crop_pct"])
     if not 0 < crop_pct <= 1:
         raise ValueError(f"'crop_pct' must be above 0 and at most 1, got {crop_pct}")
-    return {"shortest_edge": int(edge / crop_pct), "crop_size": (edge, edge)}
+    resized = edge / crop_pct
+    if abs(resized) > _MOST_PIXELS:
+        raise ValueError(f"'crop_pct' makes too large a resize of {edge} pixels, got {crop_pct}")
+    return {"shortest_edge": int(resized), "crop_size": (edge, edge)}
 
 
 def _sam_size(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -371,7 +376,7 @@ def _height_width(key: str, value: object, also: str = "") -> tuple[int, int]:
 
 
 def _side(key: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value.bit_length() > 62:
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > _MOST_PIXELS:
         raise ValueError(f"{key!r} must be whole pixels, got {value!r}")
     return value
 
@@ -389,6 +394,8 @@ def _resample(settings: Mapping[str, Any]) -> int:
 def _number(key: str, value: object) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise ValueError(f"{key!r} must be a number, got {value!r}")
+    if abs(value) > sys.float_info.max:
+        raise ValueError(f"{key!r} must be finite, got {value!r}")
     return float(value)
 
 

@@ -13,11 +13,8 @@ void assign(std::uint16_t& entry, float value) { entry = half_from_float(value);
 template <typename Value>
 NormalizeTable<Value>::NormalizeTable(const Recipe& recipe) {
   for (std::size_t c = 0; c < 3; ++c) {
-    const auto mean = static_cast<float>(recipe.image_mean[c]);
-    const auto deviation = static_cast<float>(recipe.image_std[c]);
     for (std::size_t v = 0; v < 256; ++v) {
-      const auto rescaled = static_cast<float>(static_cast<double>(v) * recipe.rescale_factor);
-      assign(channels_[c][v], (rescaled - mean) / deviation);
+      assign(channels_[c][v], recipe.normalized(c, static_cast<std::uint8_t>(v)));
     }
   }
 }

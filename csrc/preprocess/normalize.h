@@ -13,8 +13,7 @@ namespace beamcap::preprocess {
 template <typename Value>
 class NormalizeTable {
  public:
-  // Entry v of channel c: (float32(double(v) * rescale_factor) - float32(mean[c])) / float32(std[c]), in float32; for a
-  // float16 that, rounded to the nearest, ties to even.
+  // Entry v of channel c: recipe.normalized(c, v); for a float16 that, rounded to the nearest, ties to even.
   explicit NormalizeTable(const Recipe& recipe);
 
   const std::array<Value, 256>& channel(std::size_t c) const { return channels_[c]; }

@@ -48,8 +48,7 @@ void ImageView::validate() const {
 void Recipe::validate() const {
   if (size.has_value() + (shortest_edge || longest_edge) + max_size.has_value() > 1) {
     throw std::invalid_argument(
-        "size, shortest_edge or longest_edge, and max_size exclude each other: give one of them, or none for no "
-        "resize");
+        "size, shortest_edge or longest_edge, and max_size exclude each other: give one of them, or none for no resize");
   }
   check_size("size", size);
   check_edge("shortest_edge", shortest_edge);
@@ -71,6 +70,17 @@ void Recipe::validate() const {
       throw std::invalid_argument("image_std must not be zero: the pixels are divided by it");
     }
   }
+  for (std::size_t channel = 0; channel < image_std.size(); ++channel) {
+    // The values between these lie between what they become.
+    if (!std::isfinite(normalized(channel, 0)) || !std::isfinite(normalized(channel, 255))) {
+      throw std::invalid_argument("rescale_factor, image_mean and image_std together make pixels that no float32 holds");
+    }
+  }
+}
+
+float Recipe::normalized(std::size_t channel, std::uint8_t value) const {
+  const auto rescaled = static_cast<float>(static_cast<double>(value) * rescale_factor);
+  return (rescaled - static_cast<float>(image_mean[channel])) / static_cast<float>(image_std[channel]);
 }
 
 std::optional<Size> Recipe::fixed_size() const {

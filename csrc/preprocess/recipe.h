@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -68,6 +69,10 @@ struct Recipe {
 
   // Throws std::invalid_argument that names the field, what was given and what is allowed.
   void validate() const;
+
+  // What a channel's uint8 value becomes: (float32(double(value) * rescale_factor) - float32(mean)) / float32(std), in
+  // float32. Finite for a valid recipe.
+  float normalized(std::size_t channel, std::uint8_t value) const;
 
   // Size of every output; none if it depends on the image.
   std::optional<Size> fixed_size() const;

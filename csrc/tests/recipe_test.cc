@@ -76,6 +76,17 @@ TEST(Recipe, NumbersMustBeFiniteFloats) {
   EXPECT_NE(with(1, 0, 1e-50).find("image_std"), std::string::npos);
 }
 
+TEST(Recipe, RefusesPixelsBeyondFloat32) {
+  Recipe recipe = exact(1, 1);
+  recipe.rescale_factor = 1e38;
+  EXPECT_THROW(recipe.validate(), std::invalid_argument);
+  recipe.rescale_factor = 1.0;
+  recipe.image_std = {1, 1e-37, 1};
+  EXPECT_THROW(recipe.validate(), std::invalid_argument);
+  recipe.image_std = {1, 1e-36, 1};
+  recipe.validate();
+}
+
 TEST(Recipe, TheLastStepFixesTheSize) {
   Recipe recipe = exact(3, 4);
   EXPECT_EQ(recipe.fixed_size(), (Size{3, 4}));

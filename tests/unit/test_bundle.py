@@ -89,6 +89,11 @@ def test_no_such_model_lists_what_there_is(tmp_path: Path) -> None:
         Bundle.find(tmp_path / "nowhere")
 
 
+def test_a_name_that_no_folder_can_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be looked up"):
+        Bundle.find("x" * 300)
+
+
 def test_without_a_generation_config_the_config_speaks(folder: Path) -> None:
     (folder / "generation_config.json").unlink()
     config = {"eos_token_id": None, "decoder": {"bos_token_id": 5, "eos_token_id": [6, 7]}}
@@ -128,6 +133,12 @@ def test_a_long_name_of_external_data_is_read_whole(folder: Path) -> None:
     name = "w" * 200 + ".bin"
     _graph(folder / "decoder_model.onnx", external_data=name)
     with pytest.raises(ValueError, match=f"in {name}, which is missing"):
+        Bundle.find(folder)
+
+
+def test_external_data_of_a_name_that_no_file_can_have_is_missing(folder: Path) -> None:
+    _graph(folder / "decoder_model.onnx", external_data="w" * 300)
+    with pytest.raises(ValueError, match="which is missing"):
         Bundle.find(folder)
 
 

@@ -178,6 +178,8 @@ def test_without_a_processors_name_the_rest_must_be_said() -> None:
         ({"image_std": [0.5, 0, 0.5]}, "image_std must not be zero"),
         ({"image_std": ["x", 1, 1]}, "'image_std' must be a number, got 'x'"),
         ({"rescale_factor": "1/255"}, "'rescale_factor' must be a number"),
+        ({"rescale_factor": 10**400}, "'rescale_factor' must be finite"),
+        ({"rescale_factor": 1e38}, "together make pixels that no float32 holds"),
         ({"image_processor_type": "TvpImageProcessor"}, "'TvpImageProcessor' is not supported"),
     ],
     ids=str,
@@ -193,6 +195,7 @@ def test_what_is_wrong_is_named(config: dict[str, Any], message: str) -> None:
     [
         ({"size": {"height": 224, "width": 224}}, "'size' of a ConvNext must be a shortest_edge"),
         ({"size": 224, "crop_pct": 0}, "'crop_pct' must be above 0"),
+        ({"size": 224, "crop_pct": 5e-324}, "'crop_pct' makes too large a resize"),
         ({"size": 224, "do_center_crop": True, "crop_size": 9}, "'do_center_crop' has no place"),
     ],
     ids=str,
@@ -210,7 +213,7 @@ def test_loads_a_folder_a_file_or_a_mapping(tmp_path: Path) -> None:
         assert (preprocessor.height, preprocessor.width) == (32, 32)
     with pytest.raises(FileNotFoundError):
         Preprocessor.load(tmp_path / "other.json")
-    for text in ("{", "[1]", "\xff"):
+    for text in ("{", "[1]", "\xff", "[" * 100_000, "1" * 5_000):
         path.write_text(text, encoding="latin-1")
         with pytest.raises(ValueError, match=r"preprocessor_config\.json"):
             Preprocessor.load(tmp_path)
