@@ -157,13 +157,24 @@ class Ranking {
     std::size_t token;
   };
 
+  // Whether a is taken after b. The greatest key comes first, and of equal keys the greatest or the least token.
+  using Order = bool (*)(const Entry& a, const Entry& b);
+  static bool greatest_token(const Entry& a, const Entry& b) {
+    return a.key < b.key || (a.key == b.key && a.token < b.token);
+  }
+  static bool least_token(const Entry& a, const Entry& b) {
+    return a.key < b.key || (a.key == b.key && a.token > b.token);
+  }
+
+  explicit Ranking(Order is_later) : is_later_(is_later) {}
+
   void reset() { entries_.clear(); }
   void add(float key, std::size_t token) { entries_.push_back({key, token}); }
 
   // After the last add, before the first take.
-  void order() { std::make_heap(entries_.begin(), entries_.end(), is_worse); }
+  void order() { std::make_heap(entries_.begin(), entries_.end(), is_later_); }
   Entry take() {
-    std::pop_heap(entries_.begin(), entries_.end(), is_worse);
+    std::pop_heap(entries_.begin(), entries_.end(), is_later_);
     const Entry taken = entries_.back();
     entries_.pop_back();
     return taken;
@@ -171,11 +182,7 @@ class Ranking {
   const std::vector<Entry>& rest() const { return entries_; }
 
  private:
-  // The greatest key first, then the greatest token.
-  static bool is_worse(const Entry& a, const Entry& b) {
-    return a.key < b.key || (a.key == b.key && a.token < b.token);
-  }
-
+  Order is_later_;
   std::vector<Entry> entries_;
 };
 
@@ -203,7 +210,7 @@ class TopP : public Warper {
 
  private:
   float dropped_;
-  Ranking ranking_;
+  Ranking ranking_{Ranking::greatest_token};  // the reference drops from the other end
 };
 
 class TypicalP : public Warper {
@@ -236,7 +243,7 @@ class TypicalP : public Warper {
 
  private:
   float p_;
-  Ranking ranking_;
+  Ranking ranking_{Ranking::least_token};
 };
 
 }  // namespace

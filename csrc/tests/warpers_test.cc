@@ -80,6 +80,8 @@ TEST(TypicalP, LeavesWhatIsAsTypicalAsTheLast) {
   EXPECT_EQ(left(typical_p(.9, 1), kHalves), (Tokens{0, 1, 2, 3, 4}));
 }
 
+TEST(TypicalP, KeepsTheSmallerIdOfEquals) { EXPECT_EQ(left(typical_p(.9, 2), {.0175, .965, .0175}), (Tokens{0, 1})); }
+
 TEST(TypicalP, LeavesAtLeastKeep) { EXPECT_EQ(left(typical_p(.2, 2), kHalves), (Tokens{1, 3})); }
 
 TEST(EpsilonCutoff, DropsWhatIsLessLikely) {

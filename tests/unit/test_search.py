@@ -161,10 +161,17 @@ def problems(draw: st.DrawFn) -> Problem:
     seed, scale = draw(st.integers(0, 2**32)), draw(st.sampled_from([0.5, 2.0, 6.0]))
     logits_of = logits_function(kind, seed, vocabulary, scale)
     texts = [TEXTS[(seed + i) % len(TEXTS)] for i in range(vocabulary)]
-    if draw(rarely(st.just(True), False)) and set("abc") <= set("".join(texts)):
+    if draw(rarely(st.just(True), False)):
         strings = draw(st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=2))
-        return Problem(logits_of, prompt, options, strings, texts)
+        if any(can_end(string, texts) for string in strings):
+            return Problem(logits_of, prompt, options, strings, texts)
     return Problem(logits_of, prompt, options)
+
+
+def can_end(string: str, texts: list[str]) -> bool:
+    """Whether some token holds the string's last letter where the string may end in it."""
+    begins = [text[:length] for text in texts for length in range(1, len(text) + 1)]
+    return any(begin.endswith(string) or string.endswith(begin) for begin in begins)
 
 
 def biases(token: st.SearchStrategy[int]) -> st.SearchStrategy[list[tuple[list[int], float]]]:
