@@ -36,11 +36,13 @@ class BeamSearch {
     float score = 0.0f;  // sum of processed log-probabilities
     Sequence sequence;
     std::int32_t parent = 0;  // the beam of the last step that it goes on from
+    bool is_filler = false;   // bears NEG: a copy of another, or beyond its own end
   };
 
   struct Slot {
     float value = kNeg;
     bool done = false;
+    bool is_filler = false;  // of a beam that was one
     Sequence sequence;
   };
 
@@ -63,7 +65,8 @@ class BeamSearch {
   Image start(std::size_t index, std::uint64_t seed) const {
     Image image{index, {}, std::vector<Slot>(beams_), Random(seed, 0)};
     for (std::size_t beam = 0; beam < beams_; ++beam) {
-      image.live.push_back({beam == 0 ? 0.0f : kNeg, {{prompt_.begin(), prompt_.end()}, {}}});
+      const bool is_filler = beam > 0;
+      image.live.push_back({is_filler ? kNeg : 0.0f, {{prompt_.begin(), prompt_.end()}, {}}, 0, is_filler});
     }
     return image;
   }
@@ -140,8 +143,9 @@ class BeamSearch {
                              log_probability(row.logits[static_cast<std::size_t>(token)], row.log_softmax),
                              reason_to_stop(options_, image.live[beam].sequence.tokens, token).has_value()});
     }
-    const bool sound = std::all_of(candidates_.begin(), candidates_.end(), [](const Candidate& candidate) {
-      return candidate.score < std::numeric_limits<float>::infinity();
+    const float divisor = length_divisor(generated() + 1, options_.length_penalty);
+    const bool sound = std::all_of(candidates_.begin(), candidates_.end(), [&](const Candidate& candidate) {
+      return candidate.score / divisor < std::numeric_limits<float>::infinity();
     });
     return sound ? "" : "the options drive the score of a sequence to +inf: the biases are too great for float32";
   }
@@ -160,6 +164,7 @@ class BeamSearch {
       next_live_[i].sequence = parent.sequence;
       next_live_[i].sequence.append(candidate.token, candidate.log_prob);
       next_live_[i].parent = candidate.beam;
+      next_live_[i].is_filler = parent.is_filler || candidate.stops;
     }
   }
 
@@ -186,7 +191,8 @@ class BeamSearch {
 
   Slot fill_slot(const Image& image, std::size_t rank, float value) const {
     const Candidate& candidate = candidates_[rank];
-    Slot slot{value, is_finished(rank), image.live[static_cast<std::size_t>(candidate.beam)].sequence};
+    const Beam& parent = image.live[static_cast<std::size_t>(candidate.beam)];
+    Slot slot{value, is_finished(rank), parent.is_filler, parent.sequence};
     slot.sequence.append(candidate.token, candidate.log_prob);
     return slot;
   }
@@ -213,7 +219,7 @@ class BeamSearch {
   void finish(const Image& image, ImageResult& result) const {
     for (const Slot& slot : image.slots) {
       if (result.hypotheses.size() == static_cast<std::size_t>(options_.num_return_sequences)) break;
-      if (!slot.done) continue;
+      if (!slot.done || slot.is_filler) continue;
       const std::span<const std::int64_t> tokens = slot.sequence.tokens;
       const auto reason = reason_to_stop(options_, tokens.first(tokens.size() - 1), tokens.back());
       result.hypotheses.push_back(slot.sequence.hypothesis(static_cast<double>(slot.value), reason.value()));

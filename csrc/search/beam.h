@@ -19,9 +19,10 @@
 //    if the slot is done, else NEG.
 // 8. It goes on if it is improvable, unless all candidates stop, or early_stopping is True and all slots are done.
 //
-// Its hypotheses are then the first num_return_sequences done slots. Ties: the smaller (beam, token) first in 2, the
-// better candidate first in 4, the older slot first in 5. The reference leaves ties open, and it keeps finished images
-// frozen in the batch until the last is through; here they leave.
+// Its hypotheses are then the first num_return_sequences done slots, without those that stem from a live sequence that
+// bears NEG: it is a copy of another, or goes on beyond its own end. The reference returns these, too. Ties: the smaller
+// (beam, token) first in 2, the better candidate first in 4, the older slot first in 5. The reference leaves ties open,
+// and it keeps finished images frozen in the batch until the last is through; here they leave.
 #pragma once
 
 #include <cstdint>

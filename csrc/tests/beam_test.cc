@@ -387,6 +387,29 @@ TEST(BeamResult, IsFewerWhereNoMoreArePossible) {
   expect_hypotheses(search_one(table({}, {0, 0, 0, 0, 1}), two_beams(9)), {{kEos}}, {1});
 }
 
+TEST(BeamResult, HoldsNoCopyOfWhatIsForced) {
+  Options options = two_beams(3, 1.0);
+  options.forced_bos_token_id = 3;
+  options.forced_eos_token_ids = {kEos};
+  expect_hypotheses(search_one(table({}, {.2, .2, .2, .2, .2}), options), {{3, kEos}}, {1});
+}
+
+TEST(BeamResult, GoesNotBeyondAnEnd) {
+  // Only {1} can go on, so {EOS} lives on for want of another.
+  const LogitsOf model = table({{{}, {0, .6, 0, 0, .4}}, {{1}, {0, 0, 0, 1, 0}}}, {0, 0, 0, 1, 0});
+  Options options = two_beams(4, 1.0);
+  options.num_beams = options.num_return_sequences = 3;
+  EXPECT_EQ(tokens_of(search_one(model, options)), (std::vector<Tokens>{{1, 3, 3}, {kEos}}));
+}
+
+TEST(BeamResult, IsAnErrorWhereTheScoreOverflows) {
+  Options options = two_beams(3, -2.0);
+  options.sequence_bias = {{{1, 1}, 3e38}};  // fits, but not divided by 2**-2
+  const ImageResult result = search_one(table({}, {0, .6, .4, 0, 0}), options);
+  EXPECT_NE(result.error.find("+inf"), std::string::npos);
+  EXPECT_TRUE(result.hypotheses.empty());
+}
+
 TEST(BeamResult, IsAnErrorWhereNoneIsPossible) {
   Options options = two_beams(9);
   options.no_repeat_ngram_size = 1;

@@ -350,6 +350,10 @@ class Image:
     slots: list[tuple[int, ...]]
     values: Floats
     done: list[bool]
+    fillers: list[bool]
+    """Of the live ones: whether it bears NEG, as a copy of another or beyond its own end."""
+    filled: list[bool]
+    """Of the slots: whether it stems from such a one."""
     random: Random
     improvable: bool = True
     all_stopped: bool = False
@@ -370,6 +374,8 @@ def beam(problem: Problem, images: list[int], seeds: list[int]) -> list[list[Fou
             slots=[()] * count,
             values=np.full(count, NEG, np.float32),
             done=[False] * count,
+            fillers=[False] + [True] * (count - 1),
+            filled=[False] * count,
             random=Random(seed, 0),
         )
         for seed in seeds
@@ -395,10 +401,14 @@ def beam(problem: Problem, images: list[int], seeds: list[int]) -> list[list[Fou
                 log_probs_of(problem, index, image.slots[i]),
                 float(image.values[i]),
             )
-            for i in [i for i in range(count) if image.done[i]][: settings.num_return_sequences]
+            for i in hypotheses_of(image)[: settings.num_return_sequences]
         ]
         for index, image in zip(images, batch, strict=True)
     ]
+
+
+def hypotheses_of(image: Image) -> list[int]:
+    return [i for i, done in enumerate(image.done) if done and not image.filled[i]]
 
 
 def log_probs_of(problem: Problem, index: int, tokens: tuple[int, ...]) -> list[float]:
@@ -428,6 +438,7 @@ def beam_step(problem: Problem, index: int, image: Image, length: int) -> None:
     else:
         order = best(flat, kept_candidates)
     candidates = [(*image.live[i // len(rows[0])], i % len(rows[0])) for i in order]
+    fillers = [image.fillers[i // len(rows[0])] for i in order]
     scores = flat[order]
     # 3
     stops = np.array([reason_to_stop(candidate, problem) is not None for candidate in candidates])
@@ -449,7 +460,9 @@ def beam_step(problem: Problem, index: int, image: Image, length: int) -> None:
     done = [*image.done, *finished.tolist()]
     image.slots, image.values = [slots[i] for i in kept], values[kept]
     image.done = [done[i] for i in kept]
+    image.filled = [[*image.filled, *fillers][i] for i in kept]
     # 6
+    image.fillers = [fillers[i] or bool(stops[i]) for i in live]
     image.live, image.scores = [candidates[i] for i in live], shifted[live]
     image.all_stopped = bool(stops.all())
     # 7
