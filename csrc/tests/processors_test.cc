@@ -102,9 +102,9 @@ TEST(SequenceBias, AddsToTheLastTokenWhereTheOthersPrecede) {
 
 TEST(SequenceBias, SumsTheBiasesOfATokenBeforeItAddsThem) {
   Options options;
-  options.sequence_bias = {{{0, 5}, -1e8}, {{5}, 1e8}, {{4, 0, 5}, 3.0}};
-  // 2 + (1e8 - 1e8 + 3); one by one the 2 would be lost.
-  EXPECT_EQ(processed(options, {4, 0}).at(5), 5.0f);
+  options.sequence_bias = {{{0, 5}, -1e8}, {{5}, 1e8}, {{4, 0, 5}, 3.0}, {{3, 4, 0, 5}, 1.0}};
+  // 2 + (1e8 - 1e8 + 3 + 1); one by one the 2 would be lost.
+  EXPECT_EQ(processed(options, {3, 4, 0}).at(5), 6.0f);
 }
 
 TEST(SequenceBias, ComesBeforeTheRepetitionPenalty) {

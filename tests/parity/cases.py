@@ -21,6 +21,8 @@ class Hypothesis(NamedTuple):
     tokens: list[int]
     """Generated ids with the EOS that ended them, without prompt or padding."""
     score: float
+    log_probs: list[float] | None = None
+    """Of each token, by the model's raw logits; None where they are not stored."""
 
 
 class Case(NamedTuple):
@@ -28,7 +30,8 @@ class Case(NamedTuple):
 
     configuration: Configuration
     captions: list[list[Hypothesis]]
-    """num_return_sequences an image, best first."""
+    """At most num_return_sequences an image, best first; none where every continuation is banned,
+    for which the product has an error."""
 
 
 def write_cases(path: Path, cases: Iterable[Case]) -> None:
@@ -37,10 +40,10 @@ def write_cases(path: Path, cases: Iterable[Case]) -> None:
         for configuration, captions in cases:
             record = configuration._asdict()
             record["captions"] = [
-                [{"tokens": tokens, "score": float(f"{score:.8g}")} for tokens, score in caption]
+                [{"tokens": tokens, "score": float(f"{score:.7g}")} for tokens, score, _ in caption]
                 for caption in captions
             ]
-            lines.write(json.dumps(record) + "\n")
+            lines.write(json.dumps(record, separators=(",", ":")) + "\n")
 
 
 def read_cases(path: Path) -> list[Case]:

@@ -22,7 +22,7 @@ import onnx
 import torch
 from configurations import IMAGE_SIZE
 from merge_decoders import merge_decoders
-from reference_models import DECODER_LAYERS
+from reference_models import DECODER_LAYERS, tokenizer_json
 from transformers import VisionEncoderDecoderModel
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
@@ -57,7 +57,7 @@ def export(model: VisionEncoderDecoderModel, folder: Path, form: str) -> None:
     model.config.save_pretrained(folder)
     model.generation_config.save_pretrained(folder)
     _write_json(folder / "preprocessor_config.json", _preprocessor_config())
-    _write_json(folder / "tokenizer.json", _tokenizer(model.config.decoder.vocab_size))
+    _write_json(folder / "tokenizer.json", tokenizer_json(model.config.decoder.vocab_size))
 
 
 class CacheTensor(NamedTuple):
@@ -230,24 +230,6 @@ def _preprocessor_config() -> dict[str, Any]:
         "do_normalize": True,
         "image_mean": [0.5, 0.5, 0.5],
         "image_std": [0.5, 0.5, 0.5],
-    }
-
-
-def _tokenizer(vocab_size: int) -> dict[str, Any]:
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [],
-        "normalizer": None,
-        "pre_tokenizer": {"type": "WhitespaceSplit"},
-        "post_processor": None,
-        "decoder": None,
-        "model": {
-            "type": "WordLevel",
-            "vocab": {f"w{token}": token for token in range(vocab_size)},
-            "unk_token": "w0",
-        },
     }
 
 

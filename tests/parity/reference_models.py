@@ -7,13 +7,16 @@ logits spread over several units, and the EOS ids are ids that the model does em
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from configurations import IMAGE_SIZE, Configuration, Vocabulary, images, pixel_values
+from configurations import IMAGE_SIZE, Configuration, Vocabulary, images, pixel_values, word
+from tokenizers import Tokenizer
 from transformers import (
     BartConfig,
     BertConfig,
@@ -21,6 +24,7 @@ from transformers import (
     GenerationConfig,
     GPT2Config,
     PretrainedConfig,
+    PreTrainedTokenizerFast,
     SwinConfig,
     TrOCRConfig,
     VisionEncoderDecoderConfig,
@@ -31,16 +35,19 @@ from transformers import (
 ENCODER_WIDTH = 16
 DECODER_WIDTH = 24
 DECODER_LAYERS = 2
-POSITIONS = 32
+POSITIONS = 48
+POISONED = 2
+"""The token that poison() is about."""
 LOGIT_SPREAD = (2.0, 4.5)
 """Standard deviation of a model's logits, least and most. Beams cross where they are flat; what a
 hypothesis may still reach, which early_stopping asks, matters where tokens are nearly certain."""
 
 
 class ReferenceModel(NamedTuple):
-    """A model and the ids to draw its configurations from."""
+    """A model, its tokenizer and the ids to draw its configurations from."""
 
     model: VisionEncoderDecoderModel
+    tokenizer: PreTrainedTokenizerFast
     vocabulary: Vocabulary
 
 
@@ -54,13 +61,46 @@ def build(encoder: str, decoder: str, seed: int, vocab_size: int = 64) -> Refere
     start = 1
     # In place of what comes with the classes, such as BART's forced EOS.
     model.generation_config = GenerationConfig(decoder_start_token_id=start, pad_token_id=0)
-    eos = _emitted_now_and_then(model, vocab_size)
+    written = _captions_without_end(model)
+    eos = _written_now_and_then(written, vocab_size)
     if decoder == "gpt2":
         start = eos[0]  # as the published ViT-GPT2 models have it: start, EOS and padding are one
         model.generation_config.pad_token_id = start
     model.generation_config.decoder_start_token_id = start
     model.generation_config.eos_token_id = eos[0]
-    return ReferenceModel(model, Vocabulary(vocab_size, start, eos))
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(tokenizer_json(vocab_size)))
+    )
+    return ReferenceModel(model, tokenizer, Vocabulary(vocab_size, start, eos, written))
+
+
+def poison(model: VisionEncoderDecoderModel) -> None:
+    """Makes the logit of a token NaN, +inf or -inf, as the caption goes, and most others negative,
+    so that the 0 which remove_invalid_values puts in place of NaN may be the best."""
+    head = model.decoder.get_output_embeddings()
+    weight = head.weight.detach().clone()  # of its own: the embeddings stay sound
+    weight[POISONED] = 0
+    weight[POISONED, :2] = math.inf
+    head.weight = torch.nn.Parameter(weight)
+    head.bias = torch.nn.Parameter(torch.full((len(weight),), -7.0))
+
+
+def tokenizer_json(vocab_size: int) -> dict[str, Any]:
+    """A tokenizer.json of the words w0, w1, ..."""
+    words = {word(token): token for token in range(vocab_size)}
+    # Behind this word generate() finds out what each token adds to a text, for stop_strings.
+    words["abcdef"] = vocab_size
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "post_processor": None,
+        "decoder": None,
+        "model": {"type": "WordLevel", "vocab": words, "unk_token": word(0)},
+    }
 
 
 def _vit(config_class: type[PretrainedConfig]) -> PretrainedConfig:
@@ -149,12 +189,15 @@ def _scaled(module: torch.nn.Module, name: str, noise: torch.Tensor) -> torch.Te
     return noise * (1.25 / math.sqrt(fan_in))
 
 
-def _emitted_now_and_then(model: VisionEncoderDecoderModel, vocab_size: int) -> list[int]:
-    """Four ids that greedy captions without an end hold most nearly once in eight tokens."""
+def _captions_without_end(model: VisionEncoderDecoderModel) -> list[list[int]]:
     probe = Configuration(image_seed=0, images=64, prompt=[], options={})
-    captions = model.generate(
-        torch.from_numpy(pixel_values(images(probe))), max_new_tokens=16, do_sample=False
-    )[:, 1:]
-    counts = Counter(captions.flatten().tolist())
-    wanted = captions.numel() / 8
+    pixels = torch.from_numpy(pixel_values(images(probe)))
+    captions = model.generate(pixels, max_new_tokens=16, do_sample=False)
+    return captions[:, 1:].tolist()
+
+
+def _written_now_and_then(written: list[list[int]], vocab_size: int) -> list[int]:
+    """Four ids that are most nearly one in eight of those written."""
+    counts = Counter(chain.from_iterable(written))
+    wanted = counts.total() / 8
     return sorted(range(vocab_size), key=lambda token: abs(counts[token] - wanted))[:4]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cases import BUNDLES, Hypothesis
 from configurations import Configuration, images, pixel_values
-from product import assert_same, caption, load
+from product import Product, assert_same
 
 SCORE_TOLERANCE = 1e-6
 """The scores are bit-equal with ONNX Runtime 1.32 on x86-64; another processor's kernels may go by
@@ -31,7 +31,7 @@ def configuration(folder: Path, num_beams: int) -> Configuration:
 @pytest.mark.parametrize("num_beams", [1, 4])
 @pytest.mark.parametrize("folder", BUNDLES, ids=lambda folder: folder.name)
 def test_captions_do_not_depend_on_the_batch(folder: Path, num_beams: int) -> None:
-    model = load(folder, intra_op_threads=2)
+    product = Product(folder, intra_op_threads=2)
     search = configuration(folder, num_beams)
     pixels = pixel_values(images(search))
 
@@ -40,7 +40,7 @@ def test_captions_do_not_depend_on_the_batch(folder: Path, num_beams: int) -> No
         found = [
             hypotheses
             for start in range(0, len(pixels), batch)
-            for hypotheses in caption(model, shuffled[start : start + batch], search)
+            for hypotheses in product.caption(shuffled[start : start + batch], search)
         ]
         return [found[i] for i in np.argsort(order)]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from cases import BUNDLES, CASES, Case, Hypothesis, read_cases
-from configurations import images
+from configurations import images, word
 from product import SCORE_TOLERANCE, assert_same
 
 from beamcap import Caption, Captioner, GenerationOptions
@@ -29,14 +30,13 @@ def test_the_captioner_captions_as_generate_does(folder: Path, tmp_path: Path) -
         }
         pictures = list(images(case.configuration))
         results = captioner.caption(pictures, GenerationOptions(**options))
-        captions = [result for result in results if isinstance(result, Caption)]
-        found = [
-            [Hypothesis(candidate.token_ids, candidate.score) for candidate in result.candidates]
-            for result in captions
+        candidates = [
+            result.candidates if isinstance(result, Caption) else [] for result in results
         ]
+        found = [[Hypothesis(c.token_ids, c.score) for c in image] for image in candidates]
         assert_same(found, case.captions, SCORE_TOLERANCE, case.configuration)
-        for result in captions:
-            assert result.caption == " ".join(f"w{token}" for token in result.token_ids)
+        for candidate in chain(*candidates):
+            assert candidate.caption == " ".join(map(word, candidate.token_ids))
 
 
 def load_with_eos(folder: Path, copy: Path, case: Case) -> Captioner:

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 from cases import BUNDLES, CASES, read_cases
-from product import assert_agrees, load
+from configurations import PROCESSORS
+from product import Product
 
 
 @pytest.mark.parametrize("folder", BUNDLES, ids=lambda folder: folder.name)
 def test_captions_are_those_of_generate(folder: Path) -> None:
-    model = load(folder)
+    product = Product(folder)
     for case in read_cases(folder / CASES):
-        assert_agrees(model, case)
+        product.assert_agrees(case)
 
 
 def test_the_golden_set_is_whole() -> None:
@@ -24,3 +25,4 @@ def test_the_golden_set_is_whole() -> None:
     assert len(cases) >= 500
     assert {options["num_beams"] for options in cases} == {1, 2, 3, 4, 5}
     assert {options["early_stopping"] for options in cases} == {True, False, "never"}
+    assert all(sum(name in options for options in cases) >= 20 for name in PROCESSORS)
