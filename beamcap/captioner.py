@@ -27,7 +27,7 @@ from .fit import (
     warn_of_banned_eos,
 )
 from .images import ImageLike, as_input, caption_error, is_pillow, load_pixels, refuse_single
-from .options import GenerationOptions, check_positive
+from .options import OPTIONS, GenerationOptions, check_positive
 from .ort_library import load_onnxruntime
 from .preprocess import Preprocessor
 from .prompt import Prompts
@@ -217,8 +217,12 @@ class Captioner:
                 "pad": bundle.pad_token_id,
             },
             "generation": {
-                **bundle.defaults.search_arguments(prompt_length=1),
-                "stop_strings": bundle.defaults.value("stop_strings"),
+                **{
+                    name: bundle.defaults.value(name)
+                    for name, option in OPTIONS.items()
+                    if not option.own
+                },
+                "max_length": bundle.defaults.search_arguments(prompt_length=1)["max_length"],
             },
         }
 

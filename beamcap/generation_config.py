@@ -44,10 +44,12 @@ def read_generation_config(config: Mapping[str, Any]) -> GenerationOptions:
                 f"generation_config.json sets {name}={config[name]!r}, which beamcap does not "
                 f"honour: {reason}. Remove {name} from the file to caption without it"
             )
-    return GenerationOptions(
-        **{
-            name: config[name]
-            for name, option in OPTIONS.items()
-            if not option.own and config.get(name) is not None
-        }
-    )
+    given = {
+        name: config[name]
+        for name, option in OPTIONS.items()
+        if not option.own and config.get(name) is not None
+    }
+    try:
+        return GenerationOptions(**given)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"generation_config.json: {error}") from None

@@ -113,7 +113,7 @@ class EarlyStopping:
     def check(self, value: object) -> bool | str:
         if isinstance(value, bool) or (isinstance(value, str) and value == "never"):
             return value
-        raise ValueError('True, False or "never"')
+        raise ValueError('it must be True, False or "never"')
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class TokenIds:
     metavar: str = "ID,..."
 
     def parse(self, text: str) -> Any:
-        return _json_list(text)
+        return _json_list(text, "token ids with commas between, such as 5,9")
 
     def check(self, value: object) -> tuple[int, ...]:
         if self.single and _is_integer(value):
@@ -216,7 +216,7 @@ class Decay:
     metavar: str = "START,FACTOR"
 
     def parse(self, text: str) -> Any:
-        return _json_list(text)
+        return _json_list(text, "a start and a factor, such as 10,1.1")
 
     def check(self, value: object) -> tuple[int, float]:
         start, factor = _pair(value, "a pair of a start and a factor, such as (10, 1.1)")
@@ -268,9 +268,9 @@ def _is_integer(value: object) -> TypeGuard[Integral]:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def _json_list(text: str) -> Any:
+def _json_list(text: str, what: str) -> Any:
     """A JSON list, whose brackets may be left out."""
-    return _json(text if text.lstrip().startswith("[") else f"[{text}]")
+    return _read(json.loads, text if text.lstrip().startswith("[") else f"[{text}]", what)
 
 
 def _json(text: str) -> Any:

@@ -206,6 +206,8 @@ class GenerationOptions:
                 f"num_return_sequences={sequences} is more than num_beams={beams}: raise num_beams "
                 "or ask for fewer captions"
             )
+        if self.strip_prompt and not self.prompt:
+            raise ValueError("strip_prompt=True has no effect without a prompt: give one")
         for name in ("forced_bos_token_id", "forced_eos_token_id"):
             forced = _as_ids(getattr(self, name))
             if forced and set(forced) <= set(self.suppress_tokens or ()):
@@ -258,8 +260,11 @@ class GenerationOptions:
                 raise ValueError(
                     f"{name}={given} has no effect without do_sample=True: set both, or neither"
                 )
-        if self.strip_prompt and not merged.prompt:
-            raise ValueError("strip_prompt=True has no effect without a prompt: give one")
+        if self.early_stopping and merged.value("num_beams") == 1:
+            raise ValueError(
+                f"early_stopping={self.early_stopping} has no effect with num_beams=1: set both, "
+                "or neither"
+            )
         if self.forced_bos_token_id is not None and merged.prompt:
             raise ValueError(
                 f"forced_bos_token_id={self.forced_bos_token_id} has no effect with a prompt: "

@@ -36,15 +36,24 @@ class Prompts:
                 f"{', '.join(map(repr, unknown[:_WORDS_SHOWN]))}; leave them out"
             )
         tokens: list[int] = encoding.ids
+        if not tokens:
+            raise ValueError(f"prompt={prompt!r} is nothing to the model's tokenizer: leave it out")
         return tokens if tokens[0] == self._start_token_id else [self._start_token_id, *tokens]
 
     def _unknown_words(self, prompt: str, encoding: Encoding) -> list[str]:
-        """What no token stands for: made the unknown token, or dropped where there is no such."""
+        """What no token stands for: made the unknown token, or dropped where there is no such.
+
+        Not what the normalizer itself drops, such as accents and characters of no width.
+        """
         left = list(prompt)
         for token, (begin, end) in zip(encoding.ids, encoding.offsets, strict=True):
             if token != self._unknown_token_id:
                 left[begin:end] = " " * (end - begin)
-        return "".join(left).split()
+        words = "".join(left).split()
+        normalizer = self._tokenizer.normalizer
+        if normalizer is None:
+            return words
+        return [word for word in words if normalizer.normalize_str(word).strip()]
 
     @cached_property
     def _unknown_token_id(self) -> int | None:

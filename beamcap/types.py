@@ -8,7 +8,8 @@ class ImageInput(NamedTuple):
     """One image to caption."""
 
     key: str
-    """Identifies the image in the output; unique within a run if results are joined on it."""
+    """Identifies the image in the output; unique within a run if results are joined on it.
+    Sampling draws by it: images of one key share their draws."""
     uri: str
     """Where the image came from; the path or URL, or any name the caller gave."""
     data: bytes

@@ -148,7 +148,7 @@ class CaptionModelHandler(
         return results
 
     def validate_inference_args(self, inference_args: dict[str, Any] | None) -> None:
-        """Raises ValueError where the arguments are no GenerationOptions."""
+        """Raises ValueError or TypeError where the arguments are no GenerationOptions."""
         unknown = sorted(set(inference_args or {}) - set(GenerationOptions.names()))
         if unknown:
             raise ValueError(

@@ -58,9 +58,9 @@ def choose_runner(flags: Sequence[str], own_flags: Sequence[str] = ()) -> Runner
             "write errors as captions; choose another runner"
         )
     unknown = _unknown_arguments(flags)
+    _refuse_slips(unknown, own_flags)
     if short_name not in _LOCAL:
         # Such a runner may have flags of its own, which only its job server declares.
-        _refuse_slips(unknown, own_flags)
         return Runner(_create_runner(name), options, local=False, in_process=False, threads=None)
     if unknown:
         raise ValueError(f"unrecognized arguments: {' '.join(unknown)}")

@@ -57,6 +57,14 @@ void Recipe::validate() const {
   check_size("thumbnail", thumbnail);
   check_size("crop_size", crop_size);
   check_size("pad_size", pad_size);
+  const std::optional<Size> unpadded = crop_size ? crop_size : (thumbnail ? std::nullopt : size);
+  if (unpadded && pad_size && (unpadded->height > pad_size->height || unpadded->width > pad_size->width)) {
+    throw std::invalid_argument("pad_size must be at least " + size_text(*unpadded) + ", got " + size_text(*pad_size));
+  }
+  if (const auto fixed = fixed_size(); fixed && fixed->height * fixed->width > kMaxOutputPixels) {
+    throw std::invalid_argument("an output may have at most " + std::to_string(kMaxOutputPixels) + " pixels, got " +
+                                size_text(*fixed));
+  }
   if (crop_size && pad_size && padding == Padding::kAround) {
     throw std::invalid_argument("crop_size and a pad_size that pads around exclude each other");
   }

@@ -32,18 +32,18 @@ inline bool moves(std::span<const std::int32_t> parents, std::size_t rows) {
 template <typename Search>
 std::vector<ImageResult> search_batch(Decoder& decoder, std::int64_t images, std::span<const std::int64_t> prompt,
                                       const Options& options, std::span<const std::uint64_t> image_seeds) {
+  Stepper stepper(decoder, options);
+  // Before any memory for the images: a decoder that has not so many fails here.
+  Logits logits = stepper.first(prompt, images);
   std::vector<ImageResult> results(static_cast<std::size_t>(images));
   Search search(prompt, options);
   std::vector<typename Search::Image> batch;
   for (std::size_t index = 0; index < results.size(); ++index) {
     batch.push_back(search.start(index, options.do_sample ? image_seeds[index] : 0));
   }
-  Stepper stepper(decoder, options);
   std::vector<std::int32_t> kept;     // images of the last step that go on
   std::vector<std::int32_t> parents;  // [kept * rows an image of the next step]
   std::vector<std::int64_t> tokens;   // the same
-
-  Logits logits = stepper.first(prompt, images);
   while (true) {
     kept.clear();
     parents.clear();

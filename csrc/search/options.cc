@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -17,6 +18,7 @@ template <typename Value>
 void require(bool allowed, std::string_view option, const Value& given, std::string_view rule) {
   if (allowed) return;
   std::ostringstream message;
+  message.precision(9);  // so that no float32 is shown as its neighbour
   message << option << " is " << given << ", but " << rule;
   throw std::invalid_argument(message.str());
 }
@@ -59,7 +61,7 @@ void validate_lengths(const Options& options, std::int64_t prompt_length) {
   const double penalty = options.length_penalty;
   require(std::isfinite(penalty) && std::isnormal(length_divisor(options.max_length - prompt_length, penalty)),
           "length_penalty", penalty,
-          "must be a finite number so small that (generated tokens)**length_penalty fits in a float32");
+          "must be a finite number so near 0 that (generated tokens)**length_penalty is a normal float32");
 }
 
 void validate_decay(const Options& options, std::int64_t prompt_length) {
@@ -77,14 +79,14 @@ void validate_decay(const Options& options, std::int64_t prompt_length) {
 }
 
 void validate_sequences(const Options& options) {
-  for (auto sequence = options.sequence_bias.begin(); sequence != options.sequence_bias.end(); ++sequence) {
-    if (sequence->tokens.empty()) {
+  std::set<std::vector<std::int64_t>> seen;
+  for (const SequenceBias& sequence : options.sequence_bias) {
+    if (sequence.tokens.empty()) {
       throw std::invalid_argument("sequence_bias holds an empty sequence, but a bias is for at least one token");
     }
-    require(static_cast<float>(sequence->bias) < std::numeric_limits<float>::infinity(), "a bias of sequence_bias",
-            sequence->bias, "must be a float32 below +inf (-inf bans)");
-    const auto same = [&](const SequenceBias& other) { return other.tokens == sequence->tokens; };
-    if (std::any_of(options.sequence_bias.begin(), sequence, same)) {
+    require(static_cast<float>(sequence.bias) < std::numeric_limits<float>::infinity(), "a bias of sequence_bias",
+            sequence.bias, "must be a float32 below +inf (-inf bans)");
+    if (!seen.insert(sequence.tokens).second) {
       throw std::invalid_argument("sequence_bias gives the same sequence two biases");
     }
   }
@@ -95,7 +97,7 @@ void validate_sequences(const Options& options) {
 
 void validate_warpers(const Options& options) {
   require(is_positive_float(options.temperature), "temperature", options.temperature,
-          "must be a finite number above 0 (1 = off)");
+          "must be a normal float32 above 0 (1 = off)");
   require_range("top_k", options.top_k, 0, std::numeric_limits<std::int32_t>::max());
   require(0 <= options.top_p && options.top_p <= 1, "top_p", options.top_p, "must be from 0 to 1 (1 = off)");
   require(0 <= options.min_p && options.min_p <= 1, "min_p", options.min_p, "must be from 0 to 1 (0 = off)");
@@ -123,7 +125,7 @@ void Options::validate(std::span<const std::int64_t> prompt) const {
   const auto prompt_length = static_cast<std::int64_t>(prompt.size());
   validate_lengths(*this, prompt_length);
   require(is_positive_float(repetition_penalty), "repetition_penalty", repetition_penalty,
-          "must be a finite number above 0 (1 = off)");
+          "must be a normal float32 above 0 (1 = off)");
   require_range("no_repeat_ngram_size", no_repeat_ngram_size, 0, kMaxLength);
   validate_sequences(*this);
   validate_decay(*this, prompt_length);

@@ -33,8 +33,11 @@ class AddSequenceBias : public Processor {
   // The reference sums the biases of a token before it adds them to the score: those of single tokens first, then those
   // of longer sequences by their length, in the order in which each length first occurs.
   explicit AddSequenceBias(const std::vector<SequenceBias>& sequences) : sequences_(sequences) {
-    std::vector<std::size_t> lengths{1};
-    for (const SequenceBias& sequence : sequences) lengths.push_back(sequence.tokens.size());
+    std::vector<std::size_t> lengths{1};  // each once
+    for (const SequenceBias& sequence : sequences) {
+      const std::size_t length = sequence.tokens.size();
+      if (std::find(lengths.begin(), lengths.end(), length) == lengths.end()) lengths.push_back(length);
+    }
     const auto rank = [&](const SequenceBias& sequence) {
       const auto place = std::find(lengths.begin(), lengths.end(), sequence.tokens.size());
       return std::pair(sequence.tokens.back(), place - lengths.begin());

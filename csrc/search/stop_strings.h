@@ -25,7 +25,7 @@ class StopStrings {
 
   std::vector<std::string> strings_;
   std::vector<std::string> token_texts_;
-  std::size_t longest_ = 0;  // bytes of the longest string; as in the reference, no match spans more tokens than that
+  std::size_t longest_ = 0;  // bytes of the longest string; no match spans more tokens (the reference counts letters)
 };
 
 }  // namespace beamcap::search

@@ -112,13 +112,26 @@ class ProbabilityCutoff : public Warper {
   }
 };
 
-class MinP : public ProbabilityCutoff {
+// As a cutoff, but of the tokens that equal the last one kept in spite of it only as many stay as are kept.
+class MinP : public Warper {
  public:
-  MinP(double p, std::size_t keep) : ProbabilityCutoff(keep), p_(static_cast<float>(p)) {}
+  MinP(double p, std::size_t keep) : Warper(keep), p_(static_cast<float>(p)) {}
 
  protected:
-  float limit(std::span<const float> probabilities) const override {
-    return p_ * *std::max_element(probabilities.begin(), probabilities.end());
+  void warp() override {
+    const std::span<const float> probability = probabilities();
+    const float least = p_ * *std::max_element(probability.begin(), probability.end());
+    const float kept = kth_best(keep());
+    const auto better = std::count_if(row().begin(), row().end(), [&](float score) { return score > kept; });
+    std::size_t equals = std::min(keep(), row().size()) - static_cast<std::size_t>(better);  // that stay
+    for (std::size_t token = 0; token < row().size(); ++token) {
+      if (probability[token] >= least || row()[token] > kept) continue;
+      if (row()[token] == kept && equals > 0) {
+        --equals;
+      } else {
+        row()[token] = -kInfinity;
+      }
+    }
   }
 
  private:

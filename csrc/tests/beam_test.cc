@@ -290,6 +290,15 @@ TEST(BeamImprovable, ByTheGreatestLengthIfNever) {
   EXPECT_EQ(tokens_of(search_one(kLateBloomer, options)), (std::vector<Tokens>{{1, 0, 1, 1, kEos}, {1, 1, 1, 1, 1}}));
 }
 
+TEST(BeamImprovable, TheGreatestLengthIsThatOfTheCaptionAlone) {
+  // {1 EOS} log(.067 * .99) / 2 = -1.4. {1 1} log(.067 * .01) / 5 = -1.5 at best, though / 6 it would be -1.2.
+  FakeDecoder decoder(1, table({{{}, {0, .067, 0, 0, .933}}, {{1}, {0, .01, 0, 0, .99}}}, {0, 0, 0, 0, 1}));
+  Options options = two_beams(6, 1.0);
+  options.early_stopping = EarlyStopping::kNever;
+  EXPECT_EQ(tokens_of(search(decoder, 1, Tokens{0}, options).at(0)), (std::vector<Tokens>{{kEos}, {1, kEos}}));
+  EXPECT_EQ(decoder.steps.size(), 2u);
+}
+
 TEST(BeamImprovable, ByThePresentLengthIfNeverAndLongIsWorse) {
   // {1 EOS} log(.1) * 2 = -4.6. {1 0} log(.4) * 2 = -1.8 now, and -2.7 when it ends; * 6 would be -5.5.
   const LogitsOf model = table({{{}, {0, .5, 0, 0, .5}}, {{1}, {.8, 0, 0, 0, .2}}}, {0, 0, 0, 0, 1});

@@ -107,6 +107,13 @@ TEST(SequenceBias, SumsTheBiasesOfATokenBeforeItAddsThem) {
   EXPECT_EQ(processed(options, {3, 4, 0}).at(5), 6.0f);
 }
 
+TEST(SequenceBias, SumsTheBiasesOfSingleTokensFirst) {
+  Options options;
+  options.sequence_bias = {{{0, 5}, 1e8}, {{4, 0, 5}, -1e8}, {{5}, 1.0}};
+  // 2 + (1 + 1e8 - 1e8): the 1 is lost. As given it would not be.
+  EXPECT_EQ(processed(options, {3, 4, 0}).at(5), 2.0f);
+}
+
 TEST(SequenceBias, ComesBeforeTheRepetitionPenalty) {
   Options options;
   options.sequence_bias = {{{3}, 2.0}};
@@ -181,6 +188,16 @@ TEST(RemoveInvalidValues, ComesAfterForcedTokens) {
   options.remove_invalid_values = true;
   options.forced_bos_token_id = 1;
   EXPECT_EQ(processed(options, {0}, 1, {1, 2, kNan}), (std::vector<float>{-kMost, 0, -kMost}));
+}
+
+TEST(RemoveInvalidValues, ComesBeforeTheDecayPenalty) {
+  Options options;
+  options.remove_invalid_values = true;
+  options.eos_token_ids = {5};
+  options.min_length = 9;
+  options.exponential_decay_length_penalty = ExponentialDecay{1, 1.2};
+  const auto growth = static_cast<float>(std::pow(1.2, 2.0) - 1.0);
+  EXPECT_EQ(processed(options, {7, 7, 7, 7}).at(5), -kMost + kMost * growth);
 }
 
 TEST(ExponentialDecay, MakesEosLikelierBeyondItsStart) {

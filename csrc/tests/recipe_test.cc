@@ -61,6 +61,17 @@ TEST(Recipe, NamesTheFieldThatIsWrong) {
   EXPECT_NE(complaint(crop).find("crop_size width"), std::string::npos);
 }
 
+TEST(Recipe, NoImageMustBeBeyondIt) {
+  Recipe recipe = exact(300, 300);
+  recipe.pad_size = {300, 224};
+  EXPECT_EQ(complaint(recipe), "pad_size must be at least 300x300, got 300x224");
+  recipe.crop_size = {9, 225};
+  EXPECT_EQ(complaint(recipe), "pad_size must be at least 9x225, got 300x224");
+  recipe.crop_size = {9, 224};
+  EXPECT_EQ(complaint(recipe), "");
+  EXPECT_EQ(complaint(exact(65536, 65536)), "an output may have at most 268435456 pixels, got 65536x65536");
+}
+
 TEST(Recipe, NumbersMustBeFiniteFloats) {
   const auto with = [](double factor, double mean, double deviation) {
     Recipe recipe;

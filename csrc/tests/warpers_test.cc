@@ -69,6 +69,8 @@ TEST(MinP, DropsByTheShareOfTheLikeliest) {
   EXPECT_EQ(left(min_p(1, 2), kHalves), (Tokens{1, 3}));
 }
 
+TEST(MinP, KeepsTheSmallerIdOfEquals) { EXPECT_EQ(left(min_p(.5, 2), {.1, .8, .1}), (Tokens{0, 1})); }
+
 // Entropy 1.875 bits. Surprises 4, 2, 4, 1, 3 bits: the distances are 2.125, .125, 2.125, .875, 1.125.
 TEST(TypicalP, LeavesTheMostTypicalThatReachP) {
   EXPECT_EQ(left(typical_p(.2, 1), kHalves), (Tokens{1}));

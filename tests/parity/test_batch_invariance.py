@@ -46,7 +46,7 @@ def test_captions_do_not_depend_on_the_batch(folder: Path, num_beams: int) -> No
 
     in_order = np.arange(len(pixels))
     together = captions_by(64, in_order)
-    assert len({tuple(hypotheses[0].tokens) for hypotheses in together}) > 24
+    assert len({tuple(hypotheses[0].tokens) for hypotheses in together}) > 16
     for batch in (1, 3, 8):
         assert_same(captions_by(batch, in_order), together, SCORE_TOLERANCE)
     for batch in (8, 64):

@@ -308,7 +308,7 @@ def test_a_failing_pipeline_writes_nothing_and_ends_with_1(
         (["--num_beams=2", "--num_return_sequences=3"], "raise num_beams"),
         (["--max_length=1"], "max_length=1 leaves no token"),
         (["--bad_words_ids=[5]"], "bad_words_ids=[5] is not allowed"),
-        (["--num_beam=3"], "unrecognized arguments: --num_beam=3"),
+        (["--num_beam=3"], "--num_beam is not known: did you mean --num_beams?"),
         (["stray.jpg"], "unrecognized arguments: stray.jpg"),
         (["--streaming", "stray.jpg"], "unrecognized arguments: stray.jpg"),
         (["--direct_num_workers=-1"], "--direct_num_workers=-1 is not allowed"),

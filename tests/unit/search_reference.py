@@ -180,9 +180,9 @@ def warp(scores: Floats, settings: Settings) -> Floats:
         probabilities = np.exp(log_softmax(scores))
         limit = settings.min_p * probabilities.max()
         check_far(probabilities, limit)
-        scores = np.where(
-            (probabilities < limit) & (scores < kth_best(scores, keep)), -INFINITY, scores
-        )
+        unlikely = probabilities < limit
+        unlikely[np.argsort(-scores, kind="stable")[:keep]] = False
+        scores = np.where(unlikely, -INFINITY, scores)
     if settings.typical_p < 1:
         scores = warp_typical(scores, settings.typical_p, keep)
     if settings.epsilon_cutoff > 0:

@@ -539,6 +539,8 @@ def test_describe_names_roles_and_defaults(captioner: Captioner) -> None:
     described = captioner.describe()
     assert described["model"] == captioner.model_id
     assert described["generation"]["num_beams"] == captioner.bundle.defaults.num_beams
+    # What acts with do_sample only is shown as it would then be.
+    assert described["generation"]["top_k"] == 50
     assert described["tokens"]["start"] == captioner.bundle.start_token_id
 
 

@@ -45,11 +45,11 @@ def test_a_text_is_read(kind: kinds.Kind, text: str, value: Any) -> None:
         (kinds.Boolean(), "yes", "one of true, false"),
         (kinds.EarlyStopping(), "maybe", "one of true, false, never"),
         (kinds.Texts(), "['.']", "JSON"),
-        (kinds.TokenIds(), "red", "JSON"),
+        (kinds.TokenIds(), "red", "token ids with commas between"),
         (kinds.TokenSequences(), "red", "JSON"),
         (kinds.TokenSequences(), "[" * 100_000, "JSON"),
         (kinds.SequenceBias(), "5=1.0", "JSON"),
-        (kinds.Decay(), "10:1.1", "JSON"),
+        (kinds.Decay(), "10:1.1", "a start and a factor"),
     ],
     ids=lambda value: value[:9] if isinstance(value, str) else type(value).__name__,
 )

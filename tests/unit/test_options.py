@@ -239,6 +239,23 @@ def test_no_new_tokens_win_over_a_length_too() -> None:
     assert (arguments["min_length"], arguments["min_new_tokens"]) == (0, 0)
 
 
+@pytest.mark.parametrize("value", [True, "never"])
+def test_early_stopping_without_beams_is_refused(value: bool | str) -> None:
+    options = GenerationOptions(early_stopping=value)
+    with pytest.raises(ValueError, match=f"early_stopping={value} has no effect with num_beams=1"):
+        options.over(GenerationOptions())
+    assert options.over(GenerationOptions(num_beams=2)).early_stopping == value
+    sleeping = GenerationOptions(num_beams=1).over(
+        GenerationOptions(num_beams=2, early_stopping=value)
+    )
+    assert sleeping.num_beams == 1
+
+
+def test_strip_prompt_alone_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="no effect without a prompt"):
+        GenerationOptions(strip_prompt=True)
+
+
 def test_a_length_that_the_prompt_fills_is_refused() -> None:
     with pytest.raises(ValueError, match="max_length=4 leaves no token to generate"):
         GenerationOptions(max_length=4).search_arguments(prompt_length=4)

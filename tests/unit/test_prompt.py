@@ -58,6 +58,14 @@ def test_a_prompt_that_begins_with_the_start_token_gets_no_second_one() -> None:
     assert tokens[0] == START and len(tokens) == 2 and tokens[1] != START
 
 
+def test_what_the_normalizer_drops_is_not_unknown() -> None:
+    accent_of_its_own, no_width = "\u0301", "\u200b"
+    prompts = Prompts(wordpiece(), START)
+    assert prompts.tokens(f"cafe{accent_of_its_own} {no_width}of") == [START, 5, 4]
+    with pytest.raises(ValueError, match="is nothing to the model's tokenizer"):
+        prompts.tokens(no_width)
+
+
 @pytest.mark.parametrize(
     ("tokenizer", "prompt", "unknown"),
     [
