@@ -40,7 +40,8 @@ template <std::size_t size, typename Combine>
   float scratch[kBlock];
   for (std::size_t i = 0; i < kBlock; ++i) scratch[i] = x[i];
   block.max = fold<kBlock>(scratch, [](float a, float b) { return a > b ? a : b; });
-  if (!std::isfinite(block.max)) return block;  // x - max would be NaN
+  // Else x - max would be NaN, or above 0: beside a NaN the fold may lose the greatest.
+  if (block.has_nan || !std::isfinite(block.max)) return block;
 
   for (std::size_t i = 0; i < kBlock; ++i) scratch[i] = x[i] - block.max;
   // A loop of its own: beside the polynomial, compilers make the bound a branch and vectorise neither.
