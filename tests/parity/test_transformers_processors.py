@@ -122,7 +122,6 @@ def test_floats_are_those_of_transformers(
 @pytest.mark.parametrize(
     ("family", "config"),
     [
-        ("ViT", {"size": [40, 50], "do_pad": True, "pad_size": [50, 40]}),
         ("ViT", {"size": {"max_height": 9, "max_width": 9}}),
         ("ViT", {"size": {"shortest_edge": 20, "longest_edge": 30}}),
         ("Sam", {"size": {"longest_edge": 100}, "pad_size": 99}),
@@ -142,6 +141,14 @@ def test_an_image_that_the_reference_refuses_is_refused(
         processor(Image.fromarray(image), return_tensors="np")
     with pytest.raises(ValueError, match="an image of 3x1000 would become"):
         preprocessor([image])
+
+
+def test_padding_that_no_image_fits_is_refused_before_any() -> None:
+    config = {"size": [40, 50], "do_pad": True, "pad_size": [50, 40]}
+    with pytest.raises(ValueError):
+        transformers.ViTImageProcessorPil(**config)(photo(3, 4), return_tensors="np")
+    with pytest.raises(ValueError, match="pad_size must be at least 40x50, got 50x40"):
+        Preprocessor.load({"image_processor_type": "ViTImageProcessor", **config})
 
 
 SWITCHES = ("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_pad", "do_convert_rgb")
