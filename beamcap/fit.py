@@ -30,18 +30,12 @@ def check_pixels(bundle: Bundle, model: Model, preprocessor: Preprocessor) -> No
 
 def check_tokens(bundle: Bundle, model: Model) -> None:
     """Raises ValueError where the configuration names a token that the decoder does not know."""
-    vocabulary = model.vocab_size
-    for token in (bundle.start_token_id, *bundle.eos_token_ids):
-        if vocabulary is not None and token >= vocabulary:
-            raise ValueError(
-                f"generation_config.json names the token {token}, but {bundle.decoder.name} knows "
-                f"{vocabulary} tokens"
-            )
+    tokens = (bundle.start_token_id, *bundle.eos_token_ids)
+    _check_known(bundle, model, "generation_config.json", tokens)
 
 
 def check_option_tokens(bundle: Bundle, model: Model, options: GenerationOptions) -> None:
     """Raises ValueError where an option names a token that the decoder does not know."""
-    vocabulary = model.vocab_size
     named: dict[str, Iterable[int]] = {
         "sequence_bias": chain(*(sequence for sequence, _ in options.value("sequence_bias"))),
         "bad_words_ids": chain(*options.value("bad_words_ids")),
@@ -49,12 +43,16 @@ def check_option_tokens(bundle: Bundle, model: Model, options: GenerationOptions
         **{name: options.value(name) for name in _TOKEN_OPTIONS},
     }
     for name, tokens in named.items():
-        highest = max(tokens, default=0)
-        if vocabulary is not None and highest >= vocabulary:
-            raise ValueError(
-                f"{name} names the token {highest}, but {bundle.decoder.name} knows {vocabulary} "
-                "tokens"
-            )
+        _check_known(bundle, model, name, tokens)
+
+
+def _check_known(bundle: Bundle, model: Model, name: str, tokens: Iterable[int]) -> None:
+    vocabulary = model.vocab_size
+    highest = max(tokens, default=0)
+    if vocabulary is not None and highest >= vocabulary:
+        raise ValueError(
+            f"{name} names the token {highest}, but {bundle.decoder.name} knows {vocabulary} tokens"
+        )
 
 
 def check_length(bundle: Bundle, max_length: int) -> None:
